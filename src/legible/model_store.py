@@ -1,0 +1,72 @@
+"""ONNX Runtime sessions for the models named in `models.toml`, each verified by checksum and opened once."""
+
+import hashlib
+import threading
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A row of `models.toml`."""
+
+    name: str
+    path: Path
+    sha256: str
+
+
+class ModelCorrupt(Exception):
+    """The weights on disk are not the ones that were released."""
+
+
+class Model:
+    """One network: `run` is safe from many threads, and uses one thread of its own caller."""
+
+    def __init__(self, file: ModelFile) -> None:
+        data = file.path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != file.sha256:
+            raise ModelCorrupt(
+                f"{file.path.name}: SHA-256 is {digest}, models.toml says {file.sha256}; install Legible again"
+            )
+        options = ort.SessionOptions()
+        # ORT's default threads double the CPU that a request costs (docs/decisions.md).
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        self.session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        self.name = file.name
+        self.version = digest[:12]
+        self.input = self.session.get_inputs()[0].name
+        self.metadata: Mapping[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+
+    def run(self, tensor: NDArray[np.generic]) -> list[NDArray[np.float32]]:
+        """All outputs of the network for one input tensor."""
+        return list(self.session.run(None, {self.input: tensor}))
+
+
+@cache
+def model_files() -> Mapping[str, ModelFile]:
+    """Every model that this installation ships, by name."""
+    package = Path(str(files("legible")))
+    table = tomllib.loads((package / "models.toml").read_text("utf-8"))
+    return {name: ModelFile(name, package / row["file"], row["sha256"]) for name, row in table.items()}
+
+
+_open_lock = threading.Lock()
+_models: dict[str, Model] = {}
+
+
+def load(name: str) -> Model:
+    """The model of that name, opened at its first use. Raises `KeyError` for a name that is not in `models.toml`."""
+    with _open_lock:
+        if name not in _models:
+            _models[name] = Model(model_files()[name])
+        return _models[name]

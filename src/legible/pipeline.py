@@ -1,0 +1,111 @@
+"""One call, from who asks to the committed answer. Read this first: everything else hangs from it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from legible.accounts import Caller
+from legible.engine import Engine
+from legible.errors import Broken, Refusal, TimedOut
+from legible.journal import Draft, Journal, Receipt, Render, Reply, ReplyExists, StoredReplies
+from legible.keys import KeyRing
+from legible.prices import PriceList
+from legible.rate_limit import RateLimiter
+from legible.tasks import Answer, Task
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a dialect knows of a request before it has understood the body.
+
+    `token` is the name under which a charged reply is kept for 24 hours ("idempotency:<key>" or "task:<id>"), and
+    `request_sha256` what the body must hash to for a replay. `status` tells the HTTP status of a refusal, for the log.
+    """
+
+    dialect: str
+    key: str | None
+    address: str
+    trace_id: str
+    status: Callable[[Refusal], int]
+    token: str | None = None
+    request_sha256: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A body that was understood: the task, and the row of the price list that it is charged by."""
+
+    task: Task
+    type_id: int
+
+
+class Refused(Exception):  # noqa: N818
+    """A refusal with the receipt of its row in the call log."""
+
+    def __init__(self, refusal: Refusal, receipt: Receipt) -> None:
+        super().__init__(refusal.message)
+        self.refusal, self.receipt = refusal, receipt
+
+
+class Pipeline:
+    """The whole road of a call."""
+
+    def __init__(
+        self,
+        keys: KeyRing,
+        limiter: RateLimiter,
+        prices: PriceList,
+        replies: StoredReplies,
+        engine: Engine,
+        journal: Journal,
+        timeout_seconds: float,
+    ) -> None:
+        self.keys, self.limiter, self.prices, self.replies = keys, limiter, prices, replies
+        self.engine, self.journal, self.timeout_seconds = engine, journal, timeout_seconds
+
+    async def run(self, attempt: Attempt, parse: Callable[[], Request], render: Render) -> Reply:
+        """The committed reply. `parse` understands the body (raises `BadRequest`), `render` writes the reply's bytes.
+
+        Raises `Refused` for a "no" that is in the call log, and a bare `Unauthenticated` when nobody is known to log it for.
+        """
+        caller = await self.keys.identify(attempt.key)
+        draft = Draft(attempt.dialect, attempt.trace_id, attempt.address, caller, time.time_ns() // 1_000_000)
+        try:
+            return await self._answer(attempt, caller, draft, parse, render)
+        except ReplyExists as exists:
+            return exists.reply
+        except Refusal as refusal:
+            raise Refused(refusal, await self._refuse(draft, refusal, attempt)) from None
+        except Exception:
+            log.exception("a call broke", trace_id=attempt.trace_id)
+            raise Refused(Broken(), await self._refuse(draft, Broken(), attempt)) from None
+
+    async def _answer(
+        self, attempt: Attempt, caller: Caller, draft: Draft, parse: Callable[[], Request], render: Render
+    ) -> Reply:
+        caller.check(attempt.address)
+        await self.limiter.check(caller)
+        if attempt.token:
+            await self.replies.raise_if_stored(caller, attempt.token, attempt.request_sha256)
+        request = parse()
+        caller.check_kind(request.task.kind)
+        draft.request = request.task.kind, request.type_id
+        price = await self.prices.price(request.type_id)
+        await self.keys.check_credit(caller, price)
+        answer = await self._recognize(request.task)
+        return await self.journal.charge(draft, answer, price, render, attempt.token, attempt.request_sha256)
+
+    async def _recognize(self, task: Task) -> Answer:
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                return await self.engine.recognize(task)
+        except TimeoutError:
+            raise TimedOut(seconds=self.timeout_seconds) from None
+
+    async def _refuse(self, draft: Draft, refusal: Refusal, attempt: Attempt) -> Receipt:
+        return await self.journal.refuse(draft, refusal, attempt.status(refusal))

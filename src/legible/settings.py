@@ -1,0 +1,61 @@
+"""Every knob of the service, with a default that works on a laptop. Environment: `LEGIBLE_<NAME>`."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from legible.images import ImageLimits
+
+
+class Settings(BaseSettings):
+    """`docs/settings.md` lists them all; a test compares the two."""
+
+    model_config = SettingsConfigDict(env_prefix="LEGIBLE_", extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    data_dir: Path = Field(Path("data"), description="Folder for the SQLite database and other files.")
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL or SQLite URL; without it, SQLite in the data folder."
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis for rate limits shared by several servers; without it, limits are counted in memory."
+    )
+    engine: Literal["local", "ray"] = Field("local", description="Where recognizers run: in this process, or on Ray.")
+    workers: int = Field(0, ge=0, le=256, description="Threads that recognize; 0 takes one for each core.")
+    queue_limit: int = Field(256, ge=1, description="Recognitions that may wait before new ones are refused.")
+    recognition_timeout_seconds: float = Field(20, gt=0, description="Longest time one recognition may take.")
+
+    max_body_bytes: int = Field(6 * 1024 * 1024, ge=1024, description="Largest request body.")
+    max_image_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest image after base64 decoding.")
+    max_image_side: int = Field(4096, ge=16, description="Longest side of an image, in pixels.")
+    max_image_pixels: int = Field(8_000_000, ge=256, description="Most pixels of an image.")
+    max_queries: int = Field(16, ge=1, description="Most images in one request.")
+
+    rate_per_second: int = Field(10, ge=0, description="Calls a second a key may make by default; 0 is no limit.")
+    free_quota_micros: int = Field(
+        1_000_000, ge=0, description="Credit that a new account gets, in millionths of a yuan (1000000 is ¥1)."
+    )
+    key_cache_seconds: float = Field(
+        0.5, ge=0, le=0.9, description="How long a looked-up key is trusted; a revocation is felt within this time."
+    )
+    group_commit_size: int = Field(256, ge=1, le=10_000, description="Most calls that one transaction commits.")
+    reply_retention_hours: int = Field(24, ge=1, description="How long replies are kept for replay and polling.")
+    captchaapi_always_200: bool = Field(
+        False, description="Answer captcha.php with HTTP status 200 always, for clients that look only at the code."
+    )
+    trusted_proxies: str = Field("127.0.0.1", description="Addresses whose X-Forwarded-For header is believed.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line.")
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the database."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.data_dir / 'legible.db').resolve()}"
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        return ImageLimits(self.max_image_bytes, self.max_image_side, self.max_image_pixels)

@@ -1,0 +1,145 @@
+"""The neutral words of the house: what is asked (`Task`) and what is read (`Answer`), with no vendor and no HTTP in them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+
+class Kind(StrEnum):
+    """What a recognizer reads."""
+
+    TEXT = "text"
+    ARITHMETIC = "arithmetic"
+    SLIDER = "slider"
+    GRID = "grid"
+    CLICK = "click"
+
+
+@dataclass(frozen=True, slots=True)
+class TextOptions:
+    """What the caller knows about the text: its characters (None: letters and digits), length, and case."""
+
+    charset: str | None = None
+    min_length: int = 1
+    max_length: int = 32
+    case: Literal["keep", "lower", "upper"] = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class ArithmeticOptions:
+    """Arithmetic takes no options yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliderOptions:
+    """The two-image form of a slider: the encoded picture of the piece."""
+
+    piece: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GridOptions:
+    """`question` is a label id or a name; `top` asks for that many best tiles instead of those over the threshold."""
+
+    question: str
+    top: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClickOptions:
+    """`question` in English or Chinese; `anchors` are encoded example pictures that it may refer to."""
+
+    question: str
+    anchors: tuple[bytes, ...] = ()
+
+
+Options = TextOptions | ArithmeticOptions | SliderOptions | GridOptions | ClickOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing to recognize: encoded pictures (PNG, JPEG, GIF, BMP or WebP; one unless the kind is click) and options.
+
+    `threshold` (0-1) is the confidence below which the recognizer refuses; None takes the calibrated default.
+    """
+
+    kind: Kind
+    images: tuple[bytes, ...]
+    options: Options
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """One character that was read, with the probability (0-1) that it is right."""
+
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextAnswer:
+    text: str
+    confidence: float
+    characters: tuple[Character, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArithmeticAnswer:
+    """`expression` as read, in ASCII ("3+5"); `text` its value ("8")."""
+
+    text: str
+    expression: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place where the gap may be: its left edge in pixels of the image that was sent."""
+
+    x: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class SliderAnswer:
+    """`box` is x, y, width, height of the gap in pixels of the image that was sent, from its top left."""
+
+    box: tuple[int, int, int, int]
+    confidence: float
+    piece_x: int | None = None
+    candidates: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GridAnswer:
+    """`confidences`: a probability a tile, left to right, top to bottom; `objects`: the tiles that show the label."""
+
+    label: str
+    size: int
+    confidences: tuple[float, ...]
+    objects: tuple[int, ...]
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClickAnswer:
+    """One image: the `point` to click (x, y from the top left). Several: which `objects` fit, with their confidences."""
+
+    label: str
+    confidence: float
+    size: tuple[int, int]
+    point: tuple[int, int] | None = None
+    objects: tuple[bool, ...] = ()
+    confidences: tuple[float, ...] = ()
+
+
+Answer = TextAnswer | ArithmeticAnswer | SliderAnswer | GridAnswer | ClickAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds by stage, for metrics and the call log."""
+
+    stages: Mapping[str, float] = field(default_factory=dict)
