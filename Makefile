@@ -1,0 +1,47 @@
+# Everything a developer types; `make` alone lists it.
+#
+# `make serve` and `make test` set up what they need: a virtual environment in .venv from pyproject.toml, with the
+# versions that constraints.txt holds. A stamp file makes the second run instant.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint fix migration bench train constraints
+
+help:  ## what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { split($$2, text, " — "); \
+	  printf "  make %-30s %s\n", (text[2] ? $$1 " " text[1] : $$1), (text[2] ? text[2] : text[1]) }' Makefile
+
+serve: $(VENV)/.serve  ## [args="--port 9000"] — the service, at http://127.0.0.1:8000
+	@exec $(BIN)/legible serve $(args)
+
+test: $(VENV)/.test  ## [t=path] — everything that CI runs, with real PostgreSQL, Redis and Chromium
+	@sh setup/system.sh
+	@$(BIN)/pytest $(t)
+
+lint: $(VENV)/.test  ## ruff, mypy, import contracts, docs up to date
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest --quiet tests/test_settings.py
+
+fix: $(VENV)/.test  ## ruff's fixes and format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+# A venv whose creation was cut short has no pip, which comes last: so pip is what we look for.
+$(BIN)/pip:
+	@sh setup/venv.sh $(VENV)
+
+$(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing Legible into $(VENV) (once; this takes a minute or two)"
+	@$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing Legible and its tests into $(VENV) (once; this takes a minute or two)"
+	@$(PIP_INSTALL) --editable '.[test]'
+	@touch $(VENV)/.serve $@
