@@ -7,11 +7,12 @@ new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
-for python in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11 ''; do
-    if [ -n "$python" ] && new_enough "$python"; then break; fi
+python=
+for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+    if new_enough "$candidate"; then python=$candidate && break; fi
 done
 if [ -z "$python" ]; then
-    echo "Legible needs Python 3.11 or newer, and none was found: install it, or name it with PYTHON=/path/to/python3." >&2
+    echo "Legible needs Python 3.11 or newer, and ${PYTHON:-python3} is not: install it, or name it with PYTHON=/path/to/python3." >&2
     exit 1
 fi
 
