@@ -2,6 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +44,18 @@ def decode(data: bytes, limits: ImageLimits = ImageLimits(), *, field: str = "im
 
     Raises `InvalidImage`, naming `field`, for anything that is not a whole PNG, JPEG, GIF, BMP or WebP within `limits`.
     """
+    with _opened(data, limits, field) as image:
+        return _pixels(image, limits)
+
+
+def check_header(data: bytes, limits: ImageLimits = ImageLimits(), *, field: str = "image") -> tuple[int, int]:  # noqa: B008
+    """Width and height as the header tells them: cheap, no pixel is decoded. Raises `InvalidImage` as `decode` does."""
+    with _opened(data, limits, field) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(data: bytes, limits: ImageLimits, field: str) -> Iterator[Image.Image]:
     if not data:
         raise InvalidImage(field, got="no bytes", allowed="a PNG, JPEG, GIF, BMP or WebP picture")
     if len(data) > limits.max_bytes:
@@ -51,7 +65,7 @@ def decode(data: bytes, limits: ImageLimits = ImageLimits(), *, field: str = "im
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image.size, limits, field)
-                return _pixels(image, limits)
+                yield image
     except InvalidImage:
         raise
     # Pillow's decoders raise nearly anything on broken input, struct.error and IndexError among them.
