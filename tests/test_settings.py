@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from legible.settings import Settings
+
+PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
+
+
+def row(name: str, field: FieldInfo) -> str:
+    default = "" if field.default is None else f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+    return f"| `LEGIBLE_{name.upper()}` | {default} | {field.description} |"
+
+
+def test_the_settings_page_lists_every_setting_with_its_default_and_meaning():
+    expected = [row(name, field) for name, field in Settings.model_fields.items()]
+    written = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `LEGIBLE_")]
+    assert written == expected, "docs/settings.md should read:\n" + "\n".join(expected)
+
+
+def test_every_setting_says_in_a_sentence_what_it_does():
+    assert [name for name, field in Settings.model_fields.items() if not (field.description or "").endswith(".")] == []
+
+
+def test_a_setting_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("LEGIBLE_PORT", "9001")
+    assert Settings().port == 9001
+
+
+def test_a_setting_out_of_its_range_is_refused(monkeypatch):
+    monkeypatch.setenv("LEGIBLE_PORT", "70000")
+    with pytest.raises(ValidationError, match="port"):
+        Settings()
+
+
+def test_without_a_database_url_the_database_is_sqlite_in_the_data_folder(tmp_path):
+    assert Settings(data_dir=tmp_path).database == f"sqlite:///{tmp_path / 'legible.db'}"
+
+
+def test_a_printed_setting_does_not_show_the_password_of_the_database():
+    assert "hush" not in repr(Settings(database_url="postgresql://legible:hush@localhost/legible"))
