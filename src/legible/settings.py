@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     free_quota_micros: int = Field(
         1_000_000, ge=0, description="Credit that a new account gets, in millionths of a yuan (1000000 is ¥1)."
     )
+    sign_up: bool = Field(True, description="Whether strangers may make an account in the console.")
+    image_days: int = Field(
+        7, ge=1, le=3650, description="Days that images are kept for accounts that switched keeping on."
+    )
     key_cache_seconds: float = Field(
         0.5, ge=0, le=0.9, description="How long a looked-up key is trusted; a revocation is felt within this time."
     )
