@@ -71,13 +71,15 @@ class Pipeline:
     async def run(self, attempt: Attempt, parse: Callable[[], Request], render: Render) -> Reply:
         """The committed reply. `parse` understands the body (raises `BadRequest`), `render` writes the reply's bytes.
 
-        Raises `Refused` for a "no" that is in the call log, and a bare `Unauthenticated` when nobody is known to log it for.
+        Raises `Refused` for a "no" that is in the call log, and a bare refusal for one that cannot be: `Unauthenticated`
+        when nobody is known to log it for, `Unavailable` when the log itself is down.
         """
         caller = await self.keys.identify(attempt.key)
         draft = Draft(attempt.dialect, attempt.trace_id, attempt.address, caller, time.time_ns() // 1_000_000)
         try:
             return await self._answer(attempt, caller, draft, parse, render)
         except ReplyExists as exists:
+            await self.journal.replay(draft, exists.reply)
             return exists.reply
         except Refusal as refusal:
             raise Refused(refusal, await self._refuse(draft, refusal, attempt)) from None

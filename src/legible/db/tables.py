@@ -1,7 +1,17 @@
 """The schema, on one page. Amounts are integer micros (1e-6 yuan); times are integer milliseconds since 1970, UTC,
 so that SQLite, PostgreSQL and the drivers underneath read and write the same numbers."""
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, MetaData, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # SQLite counts up by itself only in a column that is spelled INTEGER.
@@ -90,7 +100,7 @@ class Call(Base):
     dialect: Mapped[str]  # acedata, captchaapi, createtask, v1
     kind: Mapped[str | None]  # None: refused before the kind was known
     type_id: Mapped[int | None]
-    outcome: Mapped[str] = mapped_column(index=True)  # "answered", or the code of the refusal
+    outcome: Mapped[str]  # "answered", or the code of the refusal
     status: Mapped[int]  # HTTP status of the reply
     result: Mapped[str | None]  # what was read, or the sentence of the refusal
     detail: Mapped[dict[str, object] | None] = mapped_column(JSON)  # the whole answer
@@ -134,4 +144,84 @@ class StoredReply(Base):
     call_id: Mapped[int | None] = mapped_column(ForeignKey("call.id"))
     status: Mapped[int | None]
     body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class WebSession(Base):
+    """A browser that is logged in to the console; only the SHA-256 of its cookie is kept."""
+
+    __tablename__ = "web_session"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    address: Mapped[str | None]
+    browser: Mapped[str]  # its User-Agent
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    seen_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class Preference(Base):
+    """What an account chose in the console; without a row, the defaults hold."""
+
+    __tablename__ = "preference"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), primary_key=True, autoincrement=False)
+    language: Mapped[str | None]
+    time_zone: Mapped[str | None]
+    low_balance_micros: Mapped[int | None] = mapped_column(BigInteger)
+    keeps_images: Mapped[bool] = mapped_column(default=False)
+
+
+class TopUpCode(Base):
+    """A code that is worth credit once; only its SHA-256 is kept, and its last characters to know it by."""
+
+    __tablename__ = "top_up_code"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    last_four: Mapped[str]
+    amount_micros: Mapped[int] = mapped_column(BigInteger)
+    note: Mapped[str]
+    created_by: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    expires_ms: Mapped[int | None] = mapped_column(BigInteger)
+    redeemed_by: Mapped[int | None] = mapped_column(ForeignKey("account.id"))
+    redeemed_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class AuditEvent(Base):
+    """What an administrator did in the console, when and to whom. Rows are only added."""
+
+    __tablename__ = "audit_event"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    admin_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    action: Mapped[str]  # "top-up", "freeze", ...
+    subject: Mapped[str]  # the user's e-mail, the type's id, ...
+    detail: Mapped[dict[str, object]] = mapped_column(JSON)
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class WrongAnswer(Base):
+    """A user's word that an answer was wrong, and what it should have been."""
+
+    __tablename__ = "wrong_answer"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    call_id: Mapped[int] = mapped_column(ForeignKey("call.id"), unique=True)
+    expected: Mapped[str]
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class KeptImage(Base):
+    """A picture of a call, kept only for accounts that asked for it, and only as long as the setting says."""
+
+    __tablename__ = "kept_image"
+    __table_args__ = (UniqueConstraint("call_id", "place"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    call_id: Mapped[int] = mapped_column(ForeignKey("call.id"))
+    place: Mapped[int]  # 0 for the first picture of the call
+    image: Mapped[bytes] = mapped_column(LargeBinary)
     created_ms: Mapped[int] = mapped_column(BigInteger, index=True)

@@ -1,0 +1,211 @@
+"""Who calls and with what right: accounts, their passwords and balances, and the caller that a key stands for."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from pwdlib import PasswordHash
+from sqlalchemy import select, update
+
+from legible import ledger
+from legible.clock import now_ms
+from legible.db.session import Database
+from legible.db.tables import Account
+from legible.errors import InvalidField, NotAllowed, NotFound, Unauthenticated
+from legible.tasks import Kind
+
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+MAX_EMAIL = 254
+PASSWORD_LENGTHS = range(8, 1025)
+
+passwords = PasswordHash.recommended()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A known key and its account, as they were when looked up; `check` says whether it may call at all.
+
+    Amounts in micros, times in milliseconds since 1970. `rate_per_second` is the key's own, else the account's, else
+    None for the default; 0 is no limit.
+    """
+
+    key_id: int
+    account_id: int
+    email: str
+    is_enabled: bool
+    account_is_enabled: bool
+    revoked_ms: int | None
+    expires_ms: int | None
+    kinds: frozenset[Kind] | None
+    networks: tuple[IPv4Network | IPv6Network, ...] | None
+    rate_per_second: int | None
+    balance_micros: int
+    spend_cap_micros: int | None
+    spent_micros: int
+
+    def check(self, address: str) -> None:
+        """Raises `Unauthenticated` for a key that is revoked, expired or disabled, or is used from elsewhere."""
+        if self.revoked_ms is not None:
+            raise Unauthenticated("revoked", "this key was revoked")
+        if self.expires_ms is not None and self.expires_ms <= now_ms():
+            raise Unauthenticated("expired", "this key has expired")
+        if not self.is_enabled:
+            raise Unauthenticated("disabled", "this key is disabled")
+        if not self.account_is_enabled:
+            raise Unauthenticated("account_disabled", "this account is disabled")
+        if self.networks is not None and not _is_within(address, self.networks):
+            raise Unauthenticated("address", f"this key may not be used from {address}")
+
+    def check_kind(self, kind: Kind) -> None:
+        """Raises `NotAllowed` when the key is not for this kind."""
+        if self.kinds is not None and kind not in self.kinds:
+            allowed = ", ".join(sorted(self.kinds)) or "nothing"
+            raise NotAllowed(f"this key may not recognize {kind}; allowed: {allowed}")
+
+    def can_pay(self, price_micros: int) -> bool:
+        """Whether balance and spend cap allow it, as far as was known at the look-up."""
+        return self.balance_micros >= price_micros and not self.is_capped(price_micros)
+
+    def is_capped(self, price_micros: int) -> bool:
+        """Whether the price would take the key over its own spend cap."""
+        cap = self.spend_cap_micros
+        return cap is not None and self.spent_micros + price_micros > cap
+
+
+def _is_within(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return any(parsed in network for network in networks)
+
+
+class Accounts:
+    """Makes and changes accounts. Every method blocks for the database: from an event loop, `database.run` it."""
+
+    def __init__(self, database: Database, free_quota_micros: int) -> None:
+        self.database, self.free_quota_micros = database, free_quota_micros
+
+    def create(self, email: str, password: str | None = None, *, is_admin: bool = False) -> Account:
+        """A new account with the free quota. Without a password nobody can sign in to it.
+
+        Raises `InvalidField` for an address that is none or has an account already, and for a password too short or long.
+        """
+        account = Account(
+            email=clean_email(email),
+            password_hash=None if password is None else _hash(password),
+            is_admin=is_admin,
+            is_enabled=True,
+            balance_micros=0,
+            created_ms=now_ms(),
+        )
+        with self.database.write() as session:
+            if session.scalar(select(Account.id).where(Account.email == account.email)) is not None:
+                raise InvalidField("email", got=account.email, allowed="an address that has no account yet")
+            session.add(account)
+            session.flush()
+            if self.free_quota_micros:
+                account.balance_micros = ledger.post(
+                    session, account.id, self.free_quota_micros, "grant", "free quota"
+                )
+        return account
+
+    def verify(self, email: str, password: str) -> Account:
+        """The account of an e-mail address and its password. Raises `Unauthenticated`, the same for either being wrong."""
+        with self.database.read() as session:
+            account = session.scalar(select(Account).where(Account.email == email.strip().lower()))
+        # Hash in any case: the time must not tell whether the address has an account.
+        stored = account.password_hash if account and account.password_hash else _nobody()
+        matches = passwords.verify(password[: PASSWORD_LENGTHS.stop], stored)
+        if account is None or account.password_hash is None or not matches:
+            raise Unauthenticated("unknown", "the e-mail address or the password is wrong")
+        if not account.is_enabled:
+            raise Unauthenticated("account_disabled", "this account is disabled")
+        return account
+
+    def list(self) -> Sequence[Account]:
+        """All accounts, oldest first."""
+        with self.database.read() as session:
+            return session.scalars(select(Account).order_by(Account.id)).all()
+
+    def get(self, account_id: int) -> Account:
+        """Raises `NotFound`."""
+        with self.database.read() as session:
+            account = session.get(Account, account_id)
+        if account is None:
+            raise NotFound(f"account {account_id} does not exist")
+        return account
+
+    def by_email(self, email: str) -> Account:
+        """Raises `NotFound`."""
+        with self.database.read() as session:
+            account = session.scalar(select(Account).where(Account.email == email.strip().lower()))
+        if account is None:
+            raise NotFound(f"there is no account for {email}")
+        return account
+
+    def top_up(self, account_id: int, amount_micros: int, reason: str, created_by: int | None = None) -> int:
+        """Adds credit, with the reason that the ledger shows; returns the new balance in micros."""
+        if amount_micros <= 0:
+            raise InvalidField("amount", got=f"{amount_micros} micros", allowed="more than 0")
+        with self.database.write() as session:
+            return ledger.post(session, account_id, amount_micros, "topup", _reason(reason), created_by)
+
+    def correct(self, account_id: int, amount_micros: int, reason: str, created_by: int | None = None) -> int:
+        """Mends a mistake by an entry of either sign; returns the new balance in micros."""
+        with self.database.write() as session:
+            return ledger.post(session, account_id, amount_micros, "correction", _reason(reason), created_by)
+
+    def set_rate(self, account_id: int, rate_per_second: int | None) -> None:
+        """The rate of the account's keys that have none of their own; None is the default, 0 no limit."""
+        if rate_per_second is not None and rate_per_second < 0:
+            raise InvalidField("rate", got=str(rate_per_second), allowed="0 (no limit) or more")
+        self._change(account_id, rate_per_second=rate_per_second)
+
+    def set_enabled(self, account_id: int, is_enabled: bool) -> None:
+        """A disabled account can neither sign in nor call."""
+        self._change(account_id, is_enabled=is_enabled)
+
+    def set_admin(self, account_id: int, is_admin: bool) -> None:
+        self._change(account_id, is_admin=is_admin)
+
+    def set_password(self, account_id: int, password: str) -> None:
+        self._change(account_id, password_hash=_hash(password))
+
+    def _change(self, account_id: int, **values: object) -> None:
+        with self.database.write() as session:
+            found = session.scalar(
+                update(Account).where(Account.id == account_id).values(**values).returning(Account.id)
+            )
+            if found is None:
+                raise NotFound(f"account {account_id} does not exist")
+
+
+def clean_email(email: str) -> str:
+    """The address in lower case. Raises `InvalidField` for what cannot be one."""
+    cleaned = email.strip().lower()
+    if not EMAIL.fullmatch(cleaned) or len(cleaned) > MAX_EMAIL or not cleaned.isprintable():
+        raise InvalidField("email", got=repr(email[:MAX_EMAIL]), allowed="an address like name@example.com")
+    return cleaned
+
+
+def _hash(password: str) -> str:
+    if len(password) not in PASSWORD_LENGTHS:
+        allowed = f"{PASSWORD_LENGTHS.start} to {PASSWORD_LENGTHS.stop - 1} characters"
+        raise InvalidField("password", got=f"{len(password)} characters", allowed=allowed)
+    return passwords.hash(password)
+
+
+@cache
+def _nobody() -> str:
+    return passwords.hash("nobody has this password")
+
+
+def _reason(reason: str) -> str:
+    if not reason.strip():
+        raise InvalidField("reason", got="nothing", allowed="a sentence that says why, for the ledger")
+    return reason.strip()

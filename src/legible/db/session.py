@@ -1,0 +1,171 @@
+"""Opens the database: SQLite in a file or PostgreSQL, with the same rows, the same numbers and the same errors."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from legible.errors import Unavailable
+
+T = TypeVar("T")
+
+READ_THREADS = 4
+BUSY_TIMEOUT_MS = 10_000
+
+
+def database_url(url: str) -> URL:
+    """The URL with our drivers: `postgresql://` (or `postgres://`) is spoken by psycopg, `sqlite://` by Python's sqlite3.
+
+    Raises `ValueError` for any other database.
+    """
+    parsed = make_url(url)
+    if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed
+    raise ValueError(
+        f"database URL: got {parsed.render_as_string(hide_password=True)}; "
+        "allowed: sqlite:///path/to/file or postgresql://user@host/name"
+    )
+
+
+def connect_arguments(url: URL) -> dict[str, Any]:
+    """What the driver is told. A database that hangs must become an error, so that callers hear "unavailable" in time."""
+    if url.get_backend_name() == "sqlite":
+        # isolation_level None: we say BEGIN ourselves, since the driver's own BEGIN comes too late to lock.
+        return {"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None, "check_same_thread": False}
+    options = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=30s"
+    return {"connect_timeout": 5, "tcp_user_timeout": 10_000, "options": options}
+
+
+SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+
+
+class Database:
+    """One database: short transactions for everybody, from a thread; `run` is the way from an event loop."""
+
+    def __init__(self, url: str) -> None:
+        self.url = database_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = open_engine(self.url)
+        # SQLite must lock before the first read of a transaction that will write, or two of them refuse each other.
+        self._writes = self.engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="database")
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads. Raises `Unavailable` when the database is down."""
+        with unavailable_if_down(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that writes, committed at the end of the block. Raises `Unavailable` when the database is down."""
+        with unavailable_if_down(), Session(self._writes, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Blocking work, in one of our own few threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def is_current(self) -> bool:
+        """Whether the schema is the one that this version was written for."""
+        with unavailable_if_down(), self.engine.connect() as connection:
+            heads = MigrationContext.configure(connection).get_current_heads()
+        return set(heads) == set(_scripts().get_heads())
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        self.engine.dispose()
+
+
+@contextmanager
+def unavailable_if_down() -> Iterator[None]:
+    """A database that cannot be reached, is locked for too long or has no room left is an `Unavailable`."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise Unavailable("the database does not answer; nothing was charged") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable("the connection to the database broke; nothing was charged") from error
+        raise
+
+
+def open_engine(url: URL, **options: Any) -> Engine:
+    """An engine whose SQLite connections are durable (WAL, FULL) and check foreign keys."""
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, connect_args=connect_arguments(url), pool_pre_ping=True, **options)
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args=connect_arguments(url), **options)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    for pragma in SQLITE_PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+MIGRATION_LOCK = 0x1E61B1E
+
+
+def upgrade(url: str) -> None:
+    """Brings the schema up to this version. Safe to call from several processes at once, and when nothing is to be done."""
+    parsed = database_url(url)
+    engine = open_engine(parsed, poolclass=NullPool).execution_options(begin="BEGIN IMMEDIATE")
+    with unavailable_if_down(), engine.connect() as connection:
+        if parsed.get_backend_name() == "sqlite":
+            # A table that is rebuilt in batch mode is dropped for a moment: its children must not mind.
+            _outside_transaction(connection, "PRAGMA foreign_keys=OFF")
+        with connection.begin():
+            if parsed.get_backend_name() == "postgresql":
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+            command.upgrade(_alembic(connection), "head")
+
+
+def new_migration(why: str, folder: Path) -> None:
+    """Writes the migration that leads from the last one to `tables.py`, comparing with a fresh database in `folder`."""
+    url = f"sqlite:///{folder / 'new_migration.db'}"
+    upgrade(url)
+    engine = open_engine(database_url(url), poolclass=NullPool)
+    with engine.begin() as connection:
+        command.revision(_alembic(connection), message=why, autogenerate=True)
+
+
+def _outside_transaction(connection: Connection, statement: str) -> None:
+    driver_connection = connection.connection.driver_connection
+    assert driver_connection is not None
+    driver_connection.execute(statement)
+
+
+def _alembic(connection: Connection | None = None) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", "legible.db:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic())

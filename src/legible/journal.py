@@ -1,0 +1,514 @@
+"""The only writer of calls and their money: whatever waits is committed in one durable transaction, then replies go."""
+
+import asyncio
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import structlog
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from legible.accounts import Caller
+from legible.clock import now_ms
+from legible.db.book import CallRow, EntryRow, Held, KeptReply, ReplyRow, Rows, open_book
+from legible.db.session import Database
+from legible.db.tables import Call, StoredReply
+from legible.errors import IdempotencyConflict, InsufficientCredit, NotFound, Refusal, Unavailable
+from legible.tasks import Answer, ArithmeticAnswer, ClickAnswer, GridAnswer, Kind, SliderAnswer, TextAnswer
+
+ANSWERED = "answered"
+REPLAYED = "replayed"
+MAX_RESULT = 2000
+DOUBT_SECONDS = (0.0, 0.5, 1.0, 2.0)
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Draft:
+    """A call that is under way: what its row in the log will say. `request` is kind and type id, once they are known."""
+
+    dialect: str
+    trace_id: str
+    address: str
+    caller: Caller
+    created_ms: int
+    request: tuple[Kind, int] | None = None
+    started_ns: int = field(default_factory=time.perf_counter_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A call as it stands in the log. Amounts in micros; the balance is the account's after the call."""
+
+    call_id: int
+    log_id: str
+    trace_id: str
+    cost_micros: int
+    balance_micros: int
+    duration_ms: int
+    created_ms: int
+
+    @property
+    def started_at(self) -> datetime:
+        return datetime.fromtimestamp(self.created_ms / 1000, UTC)
+
+    @property
+    def finished_at(self) -> datetime:
+        return self.started_at + timedelta(milliseconds=self.duration_ms)
+
+
+Render = Callable[[Answer, Receipt], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A committed reply, to be sent as it is. `replayed`: it was stored before, and nothing was charged now."""
+
+    status: int
+    body: bytes
+    receipt: Receipt | None
+    replayed: bool = False
+
+
+class ReplyExists(Exception):  # noqa: N818
+    """The reply to this token is there already."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__("this request was answered before")
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What is to be paid, by whom a reply is then kept (`token`), and how the reply is written."""
+
+    answer: Answer
+    price_micros: int
+    render: Render
+    token: str | None
+    request_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A call that costs nothing: its outcome, the HTTP status of its reply, and a sentence."""
+
+    outcome: str
+    status: int
+    sentence: str
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A call in the queue, and whom to tell."""
+
+    draft: Draft
+    what: Charge | Note
+    detail: str | None = None
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    future: asyncio.Future[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.future = self.loop.create_future()
+
+    @property
+    def token(self) -> tuple[int, str] | None:
+        if isinstance(self.what, Charge) and self.what.token is not None:
+            return self.draft.caller.account_id, self.what.token
+        return None
+
+
+class Journal:
+    """One writer thread. While it waits for the disk the next group gathers, so no timer is needed."""
+
+    def __init__(self, database: Database, group_size: int = 256, retention_hours: int = 24) -> None:
+        self.group_size, self.retention_ms = group_size, retention_hours * 3_600_000
+        self._book = open_book(database.url)
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Commits what is waiting, then ends."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(thread.join)
+
+    async def charge(
+        self,
+        draft: Draft,
+        answer: Answer,
+        price_micros: int,
+        render: Render,
+        token: str | None = None,
+        request_sha256: bytes = b"",
+    ) -> Reply:
+        """Takes the money, logs the call and keeps the reply, in one transaction; `render` runs inside it.
+
+        Raises `InsufficientCredit`, `IdempotencyConflict`, `ReplyExists` or `Unavailable`; then nothing was written.
+        """
+        charge = Charge(answer, price_micros, render, token, request_sha256)
+        reply: Reply = await self._commit(
+            Waiting(draft, charge, json.dumps(asdict(answer), ensure_ascii=False))
+        )
+        return reply
+
+    async def refuse(self, draft: Draft, refusal: Refusal, status: int) -> Receipt:
+        """Logs a refusal, which costs nothing. Raises `Unavailable`."""
+        return await self._note(draft, Note(refusal.code, status, refusal.message))
+
+    async def replay(self, draft: Draft, reply: Reply) -> Receipt:
+        """Logs that a stored reply was sent once more, which costs nothing. Raises `Unavailable`."""
+        original = "" if reply.receipt is None else reply.receipt.log_id
+        return await self._note(draft, Note(REPLAYED, reply.status, original))
+
+    async def _note(self, draft: Draft, note: Note) -> Receipt:
+        receipt: Receipt = await self._commit(Waiting(draft, note))
+        return receipt
+
+    async def _commit(self, waiting: Waiting) -> Any:
+        if self._thread is None:
+            raise Unavailable("the service is stopping; nothing was charged")
+        self._queue.put(waiting)
+        # A caller who hangs up now does not stop the commit: it stands, and is in the log.
+        return await waiting.future
+
+    def _write_all(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group = [first]
+            while len(group) < self.group_size and not self._queue.empty():
+                waiting = self._queue.get()
+                if waiting is None:
+                    self._queue.put(None)
+                    break
+                group.append(waiting)
+            _tell(self._settle(group))
+        self._book.close()
+
+    def _settle(self, group: Sequence[Waiting]) -> list[tuple[Waiting, object]]:
+        """What becomes of each call of the group: a `Reply` or `Receipt`, or the exception that its caller gets."""
+        try:
+            return self._write(group)
+        except self._book.down as error:
+            log.warning("the journal cannot write", calls=len(group), error=str(error))
+            self._book.close()
+            return [
+                (each, Unavailable("the database does not answer; nothing was charged")) for each in group
+            ]
+        except Exception as error:
+            self._book.close()
+            if len(group) == 1:
+                log.exception("a call could not be written", trace_id=group[0].draft.trace_id)
+                return [(group[0], error)]
+            # One of them is poison: one by one, so that nobody else's call suffers.
+            return [outcome for each in group for outcome in self._settle([each])]
+
+    def _write(self, group: Sequence[Waiting]) -> list[tuple[Waiting, object]]:
+        page = Page(self._hold(group), self.retention_ms)
+        outcomes = [(each, page.decide(each)) for each in group]
+        if not page.rows.calls:
+            self._book.rollback()
+            return outcomes
+        self._book.write(page.rows)
+        try:
+            self._book.commit()
+        except self._book.down as error:
+            if not self._stands(page.rows.calls[0].trace_id, error):
+                raise
+        return outcomes
+
+    def _hold(self, group: Sequence[Waiting]) -> Held:
+        callers = [each.draft.caller for each in group]
+        return self._book.hold(
+            {caller.account_id for caller in callers},
+            {caller.key_id for caller in callers},
+            {each.token for each in group if each.token is not None},
+            len(group),
+        )
+
+    def _stands(self, trace_id: str, error: Exception) -> bool:
+        """Whether a commit whose confirmation was lost has happened: asked of the database, as soon as it answers."""
+        for pause in DOUBT_SECONDS:
+            time.sleep(pause)
+            self._book.close()
+            try:
+                return self._book.has_call(trace_id)
+            except self._book.down:
+                continue
+        log.error("a commit is in doubt; the call log tells", first_trace_id=trace_id, error=str(error))
+        return False
+
+
+class Page:
+    """One transaction: decides call after call, in order, and gathers what is to be written."""
+
+    def __init__(self, held: Held, retention_ms: int) -> None:
+        self.held, self.rows = held, Rows()
+        self._ids = iter(held.call_ids)
+        self._replies = dict(held.replies)
+        self._oldest_ms = now_ms() - retention_ms
+
+    def decide(self, waiting: Waiting) -> object:
+        """The `Reply` or `Receipt`, or the exception; a call that gets an exception leaves no row."""
+        try:
+            if isinstance(waiting.what, Charge):
+                return self._charge(waiting.draft, waiting.what, waiting.detail)
+            return _receipt(self._note(waiting.draft, waiting.what))
+        except (Refusal, ReplyExists) as refusal:
+            return refusal
+        except Exception as error:
+            log.warning("a reply could not be written", trace_id=waiting.draft.trace_id)
+            return error
+
+    def _note(self, draft: Draft, note: Note) -> CallRow:
+        row = self._row(draft, note.outcome, note.status, 0, note.sentence, None, None)
+        self._log(row)
+        return row
+
+    def _charge(self, draft: Draft, charge: Charge, detail: str | None) -> Reply:
+        caller = draft.caller
+        token = (caller.account_id, charge.token or "")
+        self._raise_if_kept(token, charge)
+        self._raise_if_short(caller, charge.price_micros)
+        answer = charge.answer
+        row = self._row(draft, ANSWERED, 200, charge.price_micros, spoken(answer), detail, answer.confidence)
+        reply = Reply(row.status, charge.render(answer, _receipt(row)), _receipt(row))
+        self._log(row)
+        self._pay(row)
+        if charge.token is not None:
+            kept = ReplyRow(*token, charge.request_sha256, row.id, row.status, reply.body, row.created_ms)
+            self.rows.replies.append(kept)
+            self._replies[token] = KeptReply(
+                kept.request_sha256, kept.status, kept.body, kept.created_ms, row
+            )
+        return reply
+
+    def _raise_if_kept(self, token: tuple[int, str], charge: Charge) -> None:
+        kept = self._replies.get(token)
+        if kept is not None and kept.created_ms >= self._oldest_ms:
+            _raise_if_answered(kept, charge.request_sha256)
+
+    def _raise_if_short(self, caller: Caller, price: int) -> None:
+        balance = self.held.balances[caller.account_id]
+        if balance < price:
+            raise InsufficientCredit(balance=balance, price=price)
+        spent, cap = self.held.keys[caller.key_id]
+        if cap is not None and spent + price > cap:
+            raise InsufficientCredit(balance=balance, price=price, spend_cap=True)
+
+    def _row(
+        self,
+        draft: Draft,
+        outcome: str,
+        status: int,
+        cost: int,
+        result: str,
+        detail: str | None,
+        confidence: float | None,
+    ) -> CallRow:
+        id_ = next(self._ids)
+        kind, type_id = draft.request or (None, None)
+        return CallRow(
+            id=id_,
+            log_id=log_id(id_, draft.created_ms),
+            trace_id=draft.trace_id,
+            account_id=draft.caller.account_id,
+            key_id=draft.caller.key_id,
+            dialect=draft.dialect,
+            kind=kind,
+            type_id=type_id if type_id is not None and abs(type_id) < 2**31 else None,
+            outcome=outcome,
+            status=status,
+            result=storable(result)[:MAX_RESULT],
+            detail=detail,
+            confidence=confidence,
+            cost_micros=cost,
+            balance_micros=self.held.balances[draft.caller.account_id] - cost,
+            duration_ms=(time.perf_counter_ns() - draft.started_ns) // 1_000_000,
+            address=storable(draft.address),
+            created_ms=draft.created_ms,
+        )
+
+    def _log(self, row: CallRow) -> None:
+        self.rows.calls.append(row)
+        spent, used_ms = self.rows.uses.get(row.key_id, (0, 0))
+        self.rows.uses[row.key_id] = spent + row.cost_micros, max(used_ms, row.created_ms)
+
+    def _pay(self, row: CallRow) -> None:
+        account, cost = row.account_id, row.cost_micros
+        self.held.balances[account] = row.balance_micros
+        spent, cap = self.held.keys[row.key_id]
+        self.held.keys[row.key_id] = spent + cost, cap
+        self.rows.charges[account] = self.rows.charges.get(account, 0) + cost
+        self.rows.entries.append(
+            EntryRow(account, -cost, row.balance_micros, "call", row.log_id, row.id, row.created_ms)
+        )
+
+
+def log_id(call_id: int, created_ms: int) -> str:
+    """LOG, the day in UTC, and the id in six digits or more: unique, since the id is."""
+    day = datetime.fromtimestamp(created_ms / 1000, UTC)
+    return f"LOG{day:%Y%m%d}{call_id:06d}"
+
+
+def storable(text: str) -> str:
+    """The text without what PostgreSQL or UTF-8 cannot hold (a caller's nonsense is quoted in refusals)."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def spoken(answer: Answer) -> str:
+    """What was read, in a few characters, for the call log."""
+    match answer:
+        case TextAnswer() | ArithmeticAnswer():
+            return answer.text
+        case SliderAnswer():
+            return str(answer.box[0])
+        case GridAnswer():
+            return ",".join(map(str, answer.objects))
+        case ClickAnswer(point=(x, y)):
+            return f"{x},{y}"
+        case ClickAnswer():
+            return ",".join(str(index) for index, fits in enumerate(answer.objects) if fits)
+
+
+def _receipt(row: CallRow) -> Receipt:
+    return Receipt(
+        row.id, row.log_id, row.trace_id, row.cost_micros, row.balance_micros, row.duration_ms, row.created_ms
+    )
+
+
+def _raise_if_answered(kept: KeptReply, request_sha256: bytes) -> None:
+    if kept.request_sha256 != request_sha256:
+        raise IdempotencyConflict
+    if kept.body is not None and kept.status is not None:
+        receipt = None if kept.call is None else _receipt(kept.call)
+        raise ReplyExists(Reply(kept.status, kept.body, receipt, replayed=True))
+
+
+def _tell(outcomes: Sequence[tuple[Waiting, object]]) -> None:
+    """Hands the outcomes over, with one wake-up for each event loop."""
+    for _, group in groupby(outcomes, key=lambda pair: id(pair[0].loop)):
+        pairs = list(group)
+        try:
+            pairs[0][0].loop.call_soon_threadsafe(_resolve, pairs)
+        except RuntimeError:
+            log.warning("nobody waits any more for calls that were settled", calls=len(pairs))
+
+
+def _resolve(pairs: Sequence[tuple[Waiting, object]]) -> None:
+    for waiting, outcome in pairs:
+        if waiting.future.done():
+            continue
+        if isinstance(outcome, Exception):
+            waiting.future.set_exception(outcome)
+        else:
+            waiting.future.set_result(outcome)
+
+
+class StoredReplies:
+    """Replies that are kept for replay ("idempotency:<key>") and for polling ("task:<id>")."""
+
+    def __init__(self, database: Database, retention_hours: int = 24) -> None:
+        self.database, self.retention_ms = database, retention_hours * 3_600_000
+
+    async def find(self, account_id: int, token: str) -> KeptReply | None:
+        """What is kept under the token, if it is not too old."""
+        return await self.database.run(lambda: self._find(account_id, token))
+
+    async def raise_if_stored(self, caller: Caller, token: str, request_sha256: bytes) -> None:
+        """Raises `ReplyExists` for the same request again, `IdempotencyConflict` for another under the same token."""
+        kept = await self.find(caller.account_id, token)
+        if kept is not None:
+            _raise_if_answered(kept, request_sha256)
+
+    async def create(self, account_id: int, token: str, request_sha256: bytes) -> bool:
+        """Announces a task whose reply comes later; False when that very request has announced it before.
+
+        Raises `IdempotencyConflict` when another request did.
+        """
+        if await self.database.run(lambda: self._create(account_id, token, request_sha256)):
+            return True
+        kept = await self.find(account_id, token)
+        if kept is not None and kept.request_sha256 != request_sha256:
+            raise IdempotencyConflict
+        return False
+
+    async def poll(self, account_id: int, token: str) -> Reply | None:
+        """The reply of a task; None while it is running. Raises `NotFound` for one that never was, or is too old."""
+        kept = await self.find(account_id, token)
+        if kept is None:
+            raise NotFound("there is no such task; tasks are kept for a limited time")
+        if kept.body is None or kept.status is None:
+            return None
+        return Reply(
+            kept.status, kept.body, None if kept.call is None else _receipt(kept.call), replayed=True
+        )
+
+    async def finish(
+        self, account_id: int, token: str, status: int, body: bytes, call_id: int | None = None
+    ) -> None:
+        """The reply of a task that failed; the journal itself stores that of a charged one, which this never replaces."""
+        await self.database.run(lambda: self._finish(account_id, token, status, body, call_id))
+
+    def purge(self) -> int:
+        """Deletes what is too old; returns how many. Blocks for the database."""
+        with self.database.write() as session:
+            old = delete(StoredReply).where(StoredReply.created_ms < now_ms() - self.retention_ms)
+            return session.execute(old).rowcount  # type: ignore[attr-defined, no-any-return]
+
+    def _find(self, account_id: int, token: str) -> KeptReply | None:
+        query = (
+            select(StoredReply, Call)
+            .outerjoin(Call, Call.id == StoredReply.call_id)
+            .where(StoredReply.account_id == account_id, StoredReply.token == token)
+            .where(StoredReply.created_ms >= now_ms() - self.retention_ms)
+        )
+        with self.database.read() as session:
+            row = session.execute(query).one_or_none()
+        if row is None:
+            return None
+        stored, call = row
+        columns = None if call is None else CallRow(*(getattr(call, name) for name in CallRow._fields))
+        return KeptReply(stored.request_sha256, stored.status, stored.body, stored.created_ms, columns)
+
+    def _create(self, account_id: int, token: str, request_sha256: bytes) -> bool:
+        try:
+            with self.database.write() as session:
+                too_old = StoredReply.created_ms < now_ms() - self.retention_ms
+                session.execute(
+                    delete(StoredReply).where(
+                        StoredReply.account_id == account_id, StoredReply.token == token, too_old
+                    )
+                )
+                session.add(
+                    StoredReply(
+                        account_id=account_id, token=token, request_sha256=request_sha256, created_ms=now_ms()
+                    )
+                )
+        except IntegrityError:
+            return False
+        return True
+
+    def _finish(self, account_id: int, token: str, status: int, body: bytes, call_id: int | None) -> None:
+        with self.database.write() as session:
+            session.execute(
+                update(StoredReply)
+                .where(
+                    StoredReply.account_id == account_id,
+                    StoredReply.token == token,
+                    StoredReply.body.is_(None),
+                )
+                .values(status=status, body=body, call_id=call_id)
+            )

@@ -1,0 +1,102 @@
+"""How often a key may call: a moving window of one second, counted in memory or, for several servers, in Redis."""
+
+import time
+from dataclasses import dataclass
+from typing import cast
+
+import structlog
+from limits import RateLimitItemPerSecond, WindowStats
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import MovingWindowRateLimiter as SharedWindow
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter as LocalWindow
+
+from legible.accounts import Caller
+from legible.errors import RateLimited
+
+REDIS_TIMEOUT_SECONDS = 0.5
+REDIS_PAUSE_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """`limit` calls a second, of which `remaining` are left; the window is free again in `reset_seconds`."""
+
+    limit: int
+    remaining: int
+    reset_seconds: float
+
+
+class RateLimiter:
+    """Counts by key. Without Redis, or while it is down, each process counts for itself."""
+
+    def __init__(self, default_per_second: int, redis_url: str | None = None) -> None:
+        self.default_per_second = default_per_second
+        self.local = LocalWindow(MemoryStorage())
+        self.shared = None if redis_url is None else SharedWindow(_redis(redis_url))
+        self._shared_again = 0.0
+
+    async def check(self, caller: Caller) -> None:
+        """Counts a call. Raises `RateLimited` when it is one too many (which then does not count)."""
+        limit = self.limit(caller)
+        if limit == 0:
+            return
+        if not await self._hit(RateLimitItemPerSecond(limit), str(caller.key_id)):
+            allowance = await self.allowance(caller)
+            raise RateLimited(limit=limit, retry_after=allowance.reset_seconds if allowance else 1.0)
+
+    async def allowance(self, caller: Caller) -> Allowance | None:
+        """What is left, for the `RateLimit-*` headers; None for a caller without a limit."""
+        limit = self.limit(caller)
+        if limit == 0:
+            return None
+        stats = await self._stats(RateLimitItemPerSecond(limit), str(caller.key_id))
+        return Allowance(limit, max(0, stats.remaining), min(1.0, max(0.001, stats.reset_time - time.time())))
+
+    def limit(self, caller: Caller) -> int:
+        """Calls a second: the key's, else its account's, else the default; 0 is no limit."""
+        return self.default_per_second if caller.rate_per_second is None else caller.rate_per_second
+
+    async def _hit(self, item: RateLimitItemPerSecond, key: str) -> bool:
+        if self.shared is not None and time.monotonic() >= self._shared_again:
+            try:
+                return await self.shared.hit(item, key)
+            except _redis_errors() as error:
+                self._pause(error)
+        return self.local.hit(item, key)
+
+    async def _stats(self, item: RateLimitItemPerSecond, key: str) -> WindowStats:
+        if self.shared is not None and time.monotonic() >= self._shared_again:
+            try:
+                return await self.shared.get_window_stats(item, key)
+            except _redis_errors() as error:
+                self._pause(error)
+        return self.local.get_window_stats(item, key)
+
+    def _pause(self, error: Exception) -> None:
+        """Redis is asked again only after a while, so that its timeouts are not paid by every call."""
+        self._shared_again = time.monotonic() + REDIS_PAUSE_SECONDS
+        log.warning("Redis does not answer; each process counts its own rate limits", error=str(error))
+
+    async def close(self) -> None:
+        if self.shared is not None:
+            storage = cast(RedisStorage, self.shared.storage)
+            await storage.bridge.get_connection().aclose()
+
+
+def _redis(url: str) -> RedisStorage:
+    return RedisStorage(
+        f"async+{url}",
+        implementation="redispy",
+        key_prefix="legible",
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+    )
+
+
+def _redis_errors() -> tuple[type[Exception], ...]:
+    from redis.exceptions import RedisError
+
+    return RedisError, OSError
