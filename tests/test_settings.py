@@ -10,8 +10,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 
 
 def row(name: str, field: FieldInfo) -> str:
-    default = "" if field.default is None else f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
-    return f"| `LEGIBLE_{name.upper()}` | {default} | {field.description} |"
+    default = str(field.default).lower() if isinstance(field.default, bool) else field.default
+    shown = "" if default is None else f"`{default}`"
+    return f"| `LEGIBLE_{name.upper()}` | {shown} | {field.description} |"
 
 
 def test_the_settings_page_lists_every_setting_with_its_default_and_meaning():
@@ -21,7 +22,9 @@ def test_the_settings_page_lists_every_setting_with_its_default_and_meaning():
 
 
 def test_every_setting_says_in_a_sentence_what_it_does():
-    assert [name for name, field in Settings.model_fields.items() if not (field.description or "").endswith(".")] == []
+    assert [
+        name for name, field in Settings.model_fields.items() if not (field.description or "").endswith(".")
+    ] == []
 
 
 def test_a_setting_comes_from_the_environment(monkeypatch):

@@ -1,0 +1,35 @@
+"""The command line: one file a command, errors in a sentence, `--json` wherever a machine may read."""
+
+import sys
+
+import typer
+
+from legible.cli import calls, db, doctor, key, ledger, read, serve, types, user
+from legible.cli.common import Failure
+from legible.errors import Refusal
+
+app = typer.Typer(
+    help="Legible, a self-hosted captcha recognition service.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(serve.serve)
+app.command()(read.read)
+app.add_typer(user.app, name="user")
+app.add_typer(key.app, name="key")
+app.command()(calls.calls)
+app.command()(types.types)
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(db.app, name="db")
+app.command()(doctor.doctor)
+
+
+def main() -> None:
+    """Exit codes: 0 is done, 1 refused with a sentence on standard error, 2 a command line that is wrong."""
+    try:
+        app()
+    except (Failure, Refusal) as refusal:
+        print(f"legible: {refusal}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,70 @@
+"""`legible calls`: the call log."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from legible.cli.common import Data, DatabaseUrl, Json, open_database, print_json, print_table, when, yuan
+from legible.cli.user import accounts
+from legible.tasks import Kind
+
+if TYPE_CHECKING:
+    from legible.db.tables import Call
+
+
+def calls(
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=500, help="How many, newest first.")
+    ] = 50,
+    email: Annotated[
+        str | None, typer.Option("--email", metavar="EMAIL", help="Only this account's.", show_default=False)
+    ] = None,
+    kind: Annotated[
+        Kind | None, typer.Option("--kind", help="Only of this kind.", show_default=False)
+    ] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option(
+            "--outcome",
+            metavar="WORD",
+            help="Only answered, refused, or one refusal by its code.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Data = None,
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """List the latest calls, refused ones too."""
+    from legible.calls import CallFilter, CallLog
+
+    with open_database(data, database) as opened:
+        account_id = None if email is None else accounts(opened).by_email(email).id
+        rows = CallLog(opened).page(account_id, CallFilter(kind=kind, outcome=outcome), size=limit).calls
+        emails = {account.id: account.email for account in accounts(opened).list()}
+    if as_json:
+        print_json([_as_json(row, emails[row.account_id]) for row in rows])
+        return
+    print_table(
+        ["log id", "time", "account", "api", "kind", "outcome", "result", "cost ¥>", "balance ¥>", "ms>"],
+        [
+            (
+                row.log_id,
+                when(row.created_ms),
+                emails[row.account_id],
+                row.dialect,
+                row.kind,
+                row.outcome,
+                row.result,
+                yuan(row.cost_micros),
+                yuan(row.balance_micros),
+                row.duration_ms,
+            )
+            for row in rows
+        ],
+        empty="No such call is in the log yet.",
+    )
+
+
+def _as_json(row: "Call", email: str) -> dict[str, Any]:
+    return {"email": email} | {column.name: getattr(row, column.name) for column in row.__table__.columns}

@@ -1,0 +1,127 @@
+"""`legible key`: the keys that programs call with."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from legible.cli.common import (
+    Data,
+    DatabaseUrl,
+    Json,
+    open_database,
+    print_json,
+    print_table,
+    settings,
+    when,
+    yuan,
+)
+from legible.cli.user import Email, accounts, rate
+
+if TYPE_CHECKING:
+    from legible.db.session import Database
+    from legible.db.tables import ApiKey
+    from legible.keys import KeyRing
+
+app = typer.Typer(help="The keys that programs call with.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    email: Email,
+    name: Annotated[str, typer.Option("--name", metavar="TEXT", help="What the key is for, to know it by.")],
+    rate_per_second: Annotated[
+        int | None,
+        typer.Option(
+            "--rate", metavar="N", min=0, help="Calls a second; 0 is unlimited.", show_default="the account's"
+        ),
+    ] = None,
+    data: Data = None,
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key for an account. It is shown this once: only its hash is kept."""
+    from legible.keys import KeyRules
+
+    with open_database(data, database) as opened:
+        account = accounts(opened).by_email(email)
+        made = keys(opened).create(account.id, name, KeyRules(rate_per_second=rate_per_second))
+    if as_json:
+        print_json({"id": made.id, "key": made.secret})
+    else:
+        print(f"Key {made.id} of {account.email}, shown this once:\n{made.secret}")
+
+
+@app.command(name="list")
+def list_(data: Data = None, database: DatabaseUrl = None, as_json: Json = False) -> None:
+    """List the keys, newest first."""
+    with open_database(data, database) as opened:
+        rows = keys(opened).list()
+        emails = {account.id: account.email for account in accounts(opened).list()}
+    if as_json:
+        print_json([_as_json(row, emails[row.account_id]) for row in rows])
+        return
+    print_table(
+        ["id>", "account", "name", "key", "calls a second", "spent ¥>", "state", "last used"],
+        [
+            (
+                row.id,
+                emails[row.account_id],
+                row.name,
+                f"{row.prefix}…{row.last_four}",
+                rate(row.rate_per_second),
+                yuan(row.spent_micros),
+                _state(row),
+                when(row.last_used_ms),
+            )
+            for row in rows
+        ],
+        empty="There is no key yet; `legible key add EMAIL --name TEXT` makes one.",
+    )
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[int, typer.Argument(metavar="ID", help="The number that `legible key list` shows.")],
+    data: Data = None,
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Revoke a key for good; every running server feels it within a second."""
+    with open_database(data, database) as opened:
+        keys(opened).revoke(key_id)
+    if as_json:
+        print_json({"id": key_id, "revoked": True})
+    else:
+        print(f"Key {key_id} is revoked.")
+
+
+def keys(database: "Database") -> "KeyRing":
+    from legible.keys import KeyRing
+
+    return KeyRing(database, settings().key_cache_seconds)
+
+
+def _state(row: "ApiKey") -> str:
+    if row.revoked_ms is not None:
+        return "revoked"
+    return "enabled" if row.is_enabled else "disabled"
+
+
+def _as_json(row: "ApiKey", email: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "email": email,
+        "name": row.name,
+        "prefix": row.prefix,
+        "last_four": row.last_four,
+        "rate_per_second": row.rate_per_second,
+        "spent_micros": row.spent_micros,
+        "spend_cap_micros": row.spend_cap_micros,
+        "kinds": row.kinds,
+        "addresses": row.addresses,
+        "is_enabled": row.is_enabled,
+        "created_ms": row.created_ms,
+        "expires_ms": row.expires_ms,
+        "revoked_ms": row.revoked_ms,
+        "last_used_ms": row.last_used_ms,
+    }

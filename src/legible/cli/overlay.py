@@ -1,0 +1,41 @@
+"""A picture with the answer drawn on it, to see at a glance what a recognizer saw."""
+
+import math
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from legible import images
+from legible.cli.common import Failure
+from legible.tasks import Answer, ClickAnswer, GridAnswer, SliderAnswer
+
+COLOUR = (255, 0, 80)
+LINE_PX = 3
+CROSS_PX = 12
+
+
+def draw(encoded: bytes, answer: Answer, path: Path) -> None:
+    """Writes the picture to `path`, in its format by name. Raises `Failure` for an answer without place."""
+    picture = Image.fromarray(images.decode(encoded).rgb)
+    pen = ImageDraw.Draw(picture)
+    match answer:
+        case SliderAnswer(box=(x, y, width, height)):
+            pen.rectangle((x, y, x + width - 1, y + height - 1), outline=COLOUR, width=LINE_PX)
+        case GridAnswer(objects=tiles, confidences=confidences):
+            _tiles(pen, picture.size, tiles, math.isqrt(len(confidences)))
+        case ClickAnswer(point=(x, y)):
+            pen.line((x - CROSS_PX, y, x + CROSS_PX, y), fill=COLOUR, width=LINE_PX)
+            pen.line((x, y - CROSS_PX, x, y + CROSS_PX), fill=COLOUR, width=LINE_PX)
+        case _:
+            raise Failure("--output: this answer has no place in the picture; leave the option out.")
+    try:
+        picture.save(path)
+    except (OSError, ValueError) as error:
+        raise Failure(f"--output: cannot write {path} ({error}).") from None
+
+
+def _tiles(pen: ImageDraw.ImageDraw, size: tuple[int, int], tiles: tuple[int, ...], across: int) -> None:
+    width, height = size[0] / across, size[1] / across
+    for tile in tiles:
+        x, y = tile % across * width, tile // across * height
+        pen.rectangle((x, y, x + width - 1, y + height - 1), outline=COLOUR, width=LINE_PX)

@@ -1,0 +1,131 @@
+"""`legible read`: one picture, read in this process; neither server nor database is needed."""
+
+import asyncio
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from legible.cli.common import Failure, Json, print_json, settings
+from legible.tasks import (
+    Answer,
+    ArithmeticAnswer,
+    ArithmeticOptions,
+    ClickAnswer,
+    ClickOptions,
+    GridAnswer,
+    GridOptions,
+    Kind,
+    Options,
+    SliderAnswer,
+    SliderOptions,
+    Task,
+    TextAnswer,
+    TextOptions,
+)
+
+QuestionOption = Annotated[
+    str | None,
+    typer.Option("--question", metavar="Q", help="What to look for (grid and click).", show_default=False),
+]
+
+
+def read(
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, GIF, BMP or WebP; - is standard input.")
+    ],
+    kind: Annotated[Kind, typer.Option("--kind", help="What the picture is.")],
+    question: QuestionOption = None,
+    piece: Annotated[
+        Path | None,
+        typer.Option(
+            "--piece",
+            metavar="P",
+            help="The piece of a slider, when it is a picture of its own.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            metavar="C",
+            min=0,
+            max=1,
+            help="Confidence to refuse under.",
+            show_default="calibrated",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Write the picture with the answer drawn on it.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read one picture and print what it says."""
+    task = Task(kind, (_bytes(image),), _options(kind, question, piece), threshold)
+    answer = asyncio.run(_recognize(task))
+    if output is not None:
+        from legible.cli.overlay import draw
+
+        draw(task.images[0], answer, output)
+    if as_json:
+        print_json({"kind": kind.value} | asdict(answer))
+    else:
+        print(in_words(answer))
+
+
+async def _recognize(task: Task) -> Answer:
+    from legible.engine.local import LocalEngine
+
+    engine = LocalEngine(settings())
+    try:
+        return await engine.recognize(task)
+    finally:
+        await engine.stop()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise Failure(f"Cannot read {path} ({error.strerror}): name a picture that is there.") from None
+
+
+def _options(kind: Kind, question: str | None, piece: Path | None) -> Options:
+    if piece is not None and kind is not Kind.SLIDER:
+        raise typer.BadParameter(f"--piece goes with --kind slider, not {kind}")
+    if question is not None and kind not in (Kind.GRID, Kind.CLICK):
+        raise typer.BadParameter(f"--question goes with --kind grid or click, not {kind}")
+    match kind:
+        case Kind.TEXT:
+            return TextOptions()
+        case Kind.ARITHMETIC:
+            return ArithmeticOptions()
+        case Kind.SLIDER:
+            return SliderOptions(None if piece is None else _bytes(piece))
+    if question is None:
+        raise typer.BadParameter(f"--kind {kind} needs --question, for example: --question 'traffic lights'")
+    return GridOptions(question) if kind is Kind.GRID else ClickOptions(question)
+
+
+def in_words(answer: Answer) -> str:
+    """The answer on one line: the text, the gap's left edge, the tiles from 0, or the point to click."""
+    match answer:
+        case TextAnswer(text=text) | ArithmeticAnswer(text=text):
+            return text
+        case SliderAnswer(box=(x, *_)):
+            return str(x)
+        case GridAnswer(objects=tiles):
+            return " ".join(map(str, tiles))
+        case ClickAnswer(point=(x, y)):
+            return f"{x} {y}"
+        case ClickAnswer(objects=objects):
+            return " ".join(str(index) for index, fits in enumerate(objects) if fits)

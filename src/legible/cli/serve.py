@@ -1,0 +1,186 @@
+"""`legible serve`: the service, and on its first run an administrator, a key and a curl line to paste."""
+
+import secrets
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from legible.cli.common import Data, DatabaseUrl, Failure, open_database, settings, yuan
+from legible.settings import Settings
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from legible.db.session import Database
+
+ADMINISTRATOR = "admin@localhost"
+TEXT_TYPE = 50200
+
+
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="H", help="Address to listen on.", show_default="127.0.0.1"),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="P",
+            min=0,
+            max=65535,
+            help="Port to listen on; 0 takes a free one.",
+            show_default="8000",
+        ),
+    ] = None,
+    data: Data = None,
+    database: DatabaseUrl = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            "--redis",
+            metavar="URL",
+            help="Redis, for rate limits shared by several servers.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[
+        Literal["local", "ray"] | None,
+        typer.Option(
+            "--engine", help="Where recognizers run: in this process, or on Ray.", show_default="local"
+        ),
+    ] = None,
+) -> None:
+    """Run the service until it is stopped with Ctrl-C or SIGTERM, which lets running calls finish."""
+    chosen = settings(data, database, host=host, port=port, redis_url=redis, engine=engine)
+    if chosen.engine == "ray":
+        raise Failure(
+            "--engine ray is not in this release yet: leave it out, and recognizers run in this process."
+        )
+    listener = _listen(chosen.host, chosen.port)
+    # A stop that was asked for is a success: uvicorn finishes what runs, then hands the signal on to us.
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
+    with listener, open_database(data, database, create=True) as opened:
+        server = _server(chosen, lambda: _greet(chosen, opened, _url(listener)))
+        server.run(sockets=[listener])
+    if not server.started:
+        raise Failure("The service could not start; the lines above say why.")
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bound here and not by uvicorn, so that a port that is taken is a sentence, before anything is made."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise Failure(
+            f"Cannot listen on {host} port {port} ({error.strerror}): choose another with --host and --port."
+        ) from None
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - not bound, only shown: every address means this one too
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _server(chosen: Settings, on_ready: Callable[[], None]) -> "uvicorn.Server":
+    # Imported here, so that the other commands start without a web framework.
+    import uvicorn
+
+    from legible.app import build_app
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                on_ready()
+
+    config = uvicorn.Config(
+        build_app(chosen),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=chosen.trusted_proxies,
+        timeout_graceful_shutdown=int(chosen.recognition_timeout_seconds) + 1,
+    )
+    return Server(config)
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstAccount:
+    email: str
+    password: str
+    key: str
+    balance_micros: int
+
+
+def _greet(chosen: Settings, database: "Database", url: str) -> None:
+    print(f"Legible is ready at {url}", flush=True)
+    first = _first_account(chosen, database)
+    if first is not None:
+        print(_welcome(first, _text_price(database), url), flush=True)
+
+
+def _first_account(chosen: Settings, database: "Database") -> _FirstAccount | None:
+    """An administrator with a key, when there is no account at all."""
+    from legible.accounts import Accounts
+    from legible.errors import InvalidField
+    from legible.keys import KeyRing
+
+    accounts = Accounts(database, chosen.free_quota_micros)
+    if accounts.list():
+        return None
+    password = secrets.token_urlsafe(12)
+    try:
+        account = accounts.create(ADMINISTRATOR, password, is_admin=True)
+    except InvalidField:
+        return None  # another server on the same empty database was faster, and has shown its own
+    key = KeyRing(database, chosen.key_cache_seconds).create(account.id, "first key")
+    return _FirstAccount(account.email, password, key.secret, account.balance_micros)
+
+
+def _text_price(database: "Database") -> int:
+    from legible.prices import PriceList
+
+    return next((row.price_micros for row in PriceList(database, 0).rows() if row.id == TEXT_TYPE), 0)
+
+
+def _welcome(first: _FirstAccount, price_micros: int, url: str) -> str:
+    return f"""
+  Administrator  {first.email}
+  Password       {first.password}
+  API key        {first.key}
+  Balance        ¥{yuan(first.balance_micros)}; a text that is read costs ¥{yuan(price_micros)}
+
+This is shown once: keep it. Read the sample picture, or your own in its place, from another terminal:
+
+{curl_line(first.key, url)}
+
+Reference: {url}/docs
+"""
+
+
+def curl_line(key: str, url: str) -> str:
+    """For any POSIX shell, on Linux and macOS; `-d @-` drops the line breaks of base64 and takes any size."""
+    sample = shlex.quote(str(files("legible") / "samples" / "text.png"))
+    return (
+        f"""(printf '{{"image": "'; base64 < {sample}; printf '"}}') | """
+        f"""curl -sS {url}/captcha/recognition/image2text -H 'authorization: Bearer {key}' """
+        """-H 'content-type: application/json' -d @-"""
+    )

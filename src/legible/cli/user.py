@@ -1,0 +1,172 @@
+"""`legible user`: accounts, their passwords and their credit."""
+
+import sys
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from legible.cli.common import (
+    Data,
+    DatabaseUrl,
+    Json,
+    open_database,
+    print_json,
+    print_table,
+    settings,
+    when,
+    yuan,
+)
+
+if TYPE_CHECKING:
+    from legible.accounts import Accounts
+    from legible.db.session import Database
+    from legible.db.tables import Account
+
+app = typer.Typer(help="Accounts, their passwords and their credit.", no_args_is_help=True)
+
+Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The address that the account is known by.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Take the password from the first line of standard input.")
+]
+LARGEST_YUAN = 1_000_000_000
+
+
+def parse_amount(amount: str) -> int:
+    """An amount in yuan as micros."""
+    try:
+        yuan = Decimal(amount)
+        # Compared before it is multiplied, since "1e999999999" is a short way to write a long number.
+        micros = yuan.scaleb(6) if 0 < yuan <= LARGEST_YUAN else Decimal(0)
+    except InvalidOperation:
+        micros = Decimal(0)
+    if micros == 0 or micros != int(micros):
+        raise typer.BadParameter(
+            f"got {amount!r}; allowed: yuan over 0, up to {LARGEST_YUAN}, with at most 6 decimals"
+        )
+    return int(micros)
+
+
+@app.command()
+def add(
+    email: Email,
+    data: Data = None,
+    database: DatabaseUrl = None,
+    admin: Annotated[
+        bool, typer.Option("--admin", help="An administrator, who may top up and change prices.")
+    ] = False,
+    password_stdin: PasswordStdin = False,
+    as_json: Json = False,
+) -> None:
+    """Add an account, with the free quota. Makes the database if there is none."""
+    password = _password_from_stdin() if password_stdin else None
+    with open_database(data, database, create=True) as opened:
+        account = accounts(opened).create(email, password, is_admin=admin)
+    if as_json:
+        print_json(_as_json(account))
+        return
+    print(f"Added {account.email} with a balance of ¥{yuan(account.balance_micros)}.")
+    if password is None:
+        print(f"It has no password, so nobody can sign in: `legible user password {account.email}` sets one.")
+
+
+@app.command(name="list")
+def list_(data: Data = None, database: DatabaseUrl = None, as_json: Json = False) -> None:
+    """List the accounts, oldest first."""
+    with open_database(data, database) as opened:
+        rows = accounts(opened).list()
+    if as_json:
+        print_json([_as_json(row) for row in rows])
+        return
+    print_table(
+        ["id>", "email", "role", "balance ¥>", "calls a second", "state", "since"],
+        [
+            (
+                row.id,
+                row.email,
+                "administrator" if row.is_admin else "user",
+                yuan(row.balance_micros),
+                rate(row.rate_per_second),
+                "enabled" if row.is_enabled else "disabled",
+                when(row.created_ms),
+            )
+            for row in rows
+        ],
+        empty="There is no account yet; `legible user add EMAIL` adds one.",
+    )
+
+
+@app.command()
+def topup(
+    email: Email,
+    amount_micros: Annotated[
+        int, typer.Argument(metavar="AMOUNT", parser=parse_amount, help="Credit to add, in yuan: 20 or 0.5.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, as the ledger will show it.")],
+    data: Data = None,
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Add credit to an account."""
+    with open_database(data, database) as opened:
+        known = accounts(opened)
+        account = known.by_email(email)
+        balance = known.top_up(account.id, amount_micros, reason)
+    if as_json:
+        print_json(
+            {
+                "id": account.id,
+                "email": account.email,
+                "amount_micros": amount_micros,
+                "balance_micros": balance,
+            }
+        )
+    else:
+        print(f"Added ¥{yuan(amount_micros)} to {account.email}; the balance is ¥{yuan(balance)}.")
+
+
+@app.command()
+def password(
+    email: Email, data: Data = None, database: DatabaseUrl = None, password_stdin: PasswordStdin = False
+) -> None:
+    """Set the password of an account; asks for it, unless standard input is not a terminal."""
+    with open_database(data, database) as opened:
+        known = accounts(opened)
+        account = known.by_email(email)
+        known.set_password(account.id, _password_from_stdin() if password_stdin else _asked_password())
+    print(f"The password of {account.email} is set.")
+
+
+def accounts(database: "Database") -> "Accounts":
+    from legible.accounts import Accounts
+
+    return Accounts(database, settings().free_quota_micros)
+
+
+def rate(rate_per_second: int | None) -> str:
+    """A rate for people; None is the default of the settings."""
+    if rate_per_second is None:
+        return "default"
+    return "unlimited" if rate_per_second == 0 else str(rate_per_second)
+
+
+def _password_from_stdin() -> str:
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _asked_password() -> str:
+    if not sys.stdin.isatty():
+        return _password_from_stdin()
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _as_json(account: "Account") -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "email": account.email,
+        "is_admin": account.is_admin,
+        "is_enabled": account.is_enabled,
+        "balance_micros": account.balance_micros,
+        "rate_per_second": account.rate_per_second,
+        "created_ms": account.created_ms,
+    }
