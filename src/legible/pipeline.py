@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -17,6 +17,8 @@ from legible.rate_limit import RateLimiter
 from legible.tasks import Answer, Task
 
 log = structlog.get_logger()
+
+Accepted = Callable[[Caller], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,19 @@ class Pipeline:
         self.keys, self.limiter, self.prices, self.replies = keys, limiter, prices, replies
         self.engine, self.journal, self.timeout_seconds = engine, journal, timeout_seconds
 
-    async def run(self, attempt: Attempt, parse: Callable[[], Request], render: Render) -> Reply:
+    async def run(
+        self, attempt: Attempt, parse: Callable[[], Request], render: Render, accepted: Accepted | None = None
+    ) -> Reply:
         """The committed reply. `parse` understands the body (raises `BadRequest`), `render` writes the reply's bytes.
 
+        `accepted` hears of a call that has passed every check, before the recognition starts.
         Raises `Refused` for a "no" that is in the call log, and a bare refusal for one that cannot be: `Unauthenticated`
         when nobody is known to log it for, `Unavailable` when the log itself is down.
         """
         caller = await self.keys.identify(attempt.key)
         draft = Draft(attempt.dialect, attempt.trace_id, attempt.address, caller, time.time_ns() // 1_000_000)
         try:
-            return await self._answer(attempt, caller, draft, parse, render)
+            return await self._answer(attempt, caller, draft, parse, render, accepted)
         except ReplyExists as exists:
             await self.journal.replay(draft, exists.reply)
             return exists.reply
@@ -88,7 +93,13 @@ class Pipeline:
             raise Refused(Broken(), await self._refuse(draft, Broken(), attempt)) from None
 
     async def _answer(
-        self, attempt: Attempt, caller: Caller, draft: Draft, parse: Callable[[], Request], render: Render
+        self,
+        attempt: Attempt,
+        caller: Caller,
+        draft: Draft,
+        parse: Callable[[], Request],
+        render: Render,
+        accepted: Accepted | None,
     ) -> Reply:
         caller.check(attempt.address)
         await self.limiter.check(caller)
@@ -99,6 +110,8 @@ class Pipeline:
         draft.request = request.task.kind, request.type_id
         price = await self.prices.price(request.type_id)
         await self.keys.check_credit(caller, price)
+        if accepted is not None:
+            await accepted(caller)
         answer = await self._recognize(request.task)
         return await self.journal.charge(draft, answer, price, render, attempt.token, attempt.request_sha256)
 
