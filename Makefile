@@ -32,6 +32,16 @@ fix: $(VENV)/.test  ## ruff's fixes and format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
+migration: $(VENV)/.test  ## [m="why"] — a new migration, from what changed in db/tables.py
+	$(if $(m),,$(error Say why, for example: make migration m="keys have an owner"))
+	@$(BIN)/python -c 'import sys, tempfile; from pathlib import Path; from legible.db.session import new_migration; \
+	  new_migration(sys.argv[1], Path(tempfile.mkdtemp()))' "$(m)"
+	@$(BIN)/ruff format src/legible/db/migrations
+
+bench: $(VENV)/.test  ## [k=KIND] — a measurement, with the row for docs/benchmarks.md
+	$(if $(wildcard benchmarks/$(k).py),,$(error Say which: make bench k=load))
+	@$(BIN)/python benchmarks/$(k).py $(args)
+
 # A venv whose creation was cut short has no pip, which comes last: so pip is what we look for.
 $(BIN)/pip:
 	@sh setup/venv.sh $(VENV)
