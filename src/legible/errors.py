@@ -1,23 +1,25 @@
 """Every refusal of the house as one tree, without HTTP in it: each dialect's `convert` has the table to its own words.
 
-    Refusal
-    ├── BadRequest                 the request itself is wrong; the caller can mend it
-    │   ├── InvalidField           a field is missing, of the wrong type or out of range
-    │   │   ├── InvalidImage       the bytes are no picture we read, or one over the limits
-    │   │   └── UnknownType        a type id that is not in the price list
-    │   ├── BodyTooLarge
-    │   ├── IdempotencyConflict    same idempotency key, other body
-    │   ├── NotOffered             the vendor has it, we deliberately do not
-    │   └── NotAvailable           the recognizer is not there (yet)
-    ├── Unauthenticated            no key, unknown, revoked, expired, disabled account, wrong address
-    ├── NotAllowed                 the key is good but may not do this
-    ├── InsufficientCredit         the balance, or what is left of the key's spend cap, is under the price
-    ├── RateLimited
-    ├── NotFound
-    ├── RecognitionFailed          nothing was read with enough confidence; never charged
-    ├── TimedOut
-    ├── Unavailable                a part of ours is down (database, full disk); nothing was charged
-    └── Broken                     a bug of ours; nothing was charged
+Refusal
+├── BadRequest                 the request itself is wrong; the caller can mend it
+│   ├── InvalidField           a field is missing, of the wrong type or out of range
+│   │   ├── InvalidImage       the bytes are no picture we read, or one over the limits
+│   │   ├── UnknownType        a type id that is not in the price list
+│   │   ├── WrongMethod        the path is there, the method is not
+│   │   └── WrongContentType
+│   ├── BodyTooLarge
+│   ├── IdempotencyConflict    same idempotency key, other body
+│   ├── NotOffered             the vendor has it, we deliberately do not
+│   └── NotAvailable           the recognizer is not there (yet)
+├── Unauthenticated            no key, unknown, revoked, expired, disabled account, wrong address
+├── NotAllowed                 the key is good but may not do this
+├── InsufficientCredit         the balance, or what is left of the key's spend cap, is under the price
+├── RateLimited
+├── NotFound
+├── RecognitionFailed          nothing was read with enough confidence; never charged
+├── TimedOut
+├── Unavailable                a part of ours is down (database, full disk); nothing was charged
+└── Broken                     a bug of ours; nothing was charged
 """
 
 from typing import Literal
@@ -51,6 +53,20 @@ class InvalidImage(InvalidField):
 
 class UnknownType(InvalidField):
     code = "unknown_type"
+
+
+class WrongMethod(InvalidField):
+    code = "wrong_method"
+
+    def __init__(self, *, got: str, allowed: str) -> None:
+        super().__init__("method", got=got, allowed=allowed)
+
+
+class WrongContentType(InvalidField):
+    code = "wrong_content_type"
+
+    def __init__(self, *, got: str) -> None:
+        super().__init__("content-type", got=got, allowed="application/json, with a JSON object as the body")
 
 
 class BodyTooLarge(BadRequest):
@@ -125,7 +141,9 @@ class RecognitionFailed(Refusal):
 
     code = "recognition_failed"
 
-    def __init__(self, message: str, *, confidence: float | None = None, threshold: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, confidence: float | None = None, threshold: float | None = None
+    ) -> None:
         super().__init__(message)
         self.confidence, self.threshold = confidence, threshold
 

@@ -1,0 +1,250 @@
+"""`build_app(settings)`: the one place where parts meet."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from legible import logs, model_store, recognizers, reference
+from legible.accounts import Accounts
+from legible.db.session import Database
+from legible.dialects.acedata import routes as acedata
+from legible.dialects.captchaapi import routes as captchaapi
+from legible.dialects.desk import Desk
+from legible.dialects.edge import shown
+from legible.dialects.v1 import routes as v1
+from legible.engine import Engine
+from legible.engine.local import LocalEngine
+from legible.errors import Broken, NotFound, Refusal, Unavailable, WrongMethod
+from legible.journal import Journal, StoredReplies
+from legible.keys import KeyRing
+from legible.metrics import CONTENT_TYPE, Metrics, TimedEngine, TimedJournal
+from legible.pipeline import Pipeline
+from legible.prices import PriceList
+from legible.rate_limit import RateLimiter
+from legible.recognizers import Recognizer
+from legible.settings import Settings
+from legible.tasks import Kind
+
+log = structlog.get_logger()
+
+PURGE_SECONDS = 3600
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that was built once; `app.state.parts` has it, for the console and for tests."""
+
+    settings: Settings
+    database: Database
+    accounts: Accounts
+    keys: KeyRing
+    limiter: RateLimiter
+    prices: PriceList
+    engine: Engine
+    journal: Journal
+    desk: Desk
+    metrics: Metrics
+
+
+def build_app(settings: Settings, recognizers: Mapping[Kind, Recognizer] | None = None) -> FastAPI:
+    """The service. `recognizers` replaces the ones of this installation; the schema must be there (`legible db upgrade`)."""
+    logs.configure(settings.log_level)
+    parts = build_parts(settings, recognizers)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=partial(_lifespan, parts))
+    app.state.parts = parts
+    app.router.redirect_slashes = False
+    chapters = [
+        reference.Chapter(each.NAME, each.TITLE, each.ABOUT, router, each.SECURITY_SCHEMES)
+        for each, router in (
+            (acedata, acedata.build_router(parts.desk)),
+            (captchaapi, captchaapi.build_router(parts.desk)),
+            (v1, v1.build_router(parts.desk, parts.database)),
+        )
+    ]
+    for chapter in chapters:
+        app.include_router(chapter.router)
+    app.include_router(_operations(parts))
+    app.include_router(_documents(chapters))
+    app.exception_handler(Refusal)(v1.refused)
+    app.exception_handler(HTTPException)(_http_error)
+    app.add_middleware(Trace)
+    return app
+
+
+def build_parts(settings: Settings, given: Mapping[Kind, Recognizer] | None) -> Parts:
+    """The parts, not started."""
+    database = Database(settings.database)
+    metrics = Metrics()
+    keys = KeyRing(database, settings.key_cache_seconds)
+    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
+    limiter = RateLimiter(settings.rate_per_second, redis_url)
+    prices = PriceList(database, settings.key_cache_seconds)
+    engine = TimedEngine(_engine(settings, given), metrics)
+    journal = TimedJournal(database, metrics, settings.group_commit_size, settings.reply_retention_hours)
+    replies = StoredReplies(database, settings.reply_retention_hours)
+    pipeline = Pipeline(keys, limiter, prices, replies, engine, journal, settings.recognition_timeout_seconds)
+    accounts = Accounts(database, settings.free_quota_micros)
+    desk = Desk(pipeline, metrics, settings)
+    return Parts(settings, database, accounts, keys, limiter, prices, engine, journal, desk, metrics)
+
+
+def _engine(settings: Settings, given: Mapping[Kind, Recognizer] | None) -> Engine:
+    if given is not None:
+        return LocalEngine(given, settings.workers, settings.queue_limit)
+    found = recognizers.available()
+    loads = tuple(partial(model_store.load, name) for name in recognizers.models_of(found))
+    return LocalEngine(found, settings.workers, settings.queue_limit, loads)
+
+
+@asynccontextmanager
+async def _lifespan(parts: Parts, app: FastAPI) -> AsyncIterator[None]:
+    parts.journal.start()
+    await parts.engine.start()
+    purge = asyncio.create_task(_purge(parts))
+    app.state.is_ready = True
+    try:
+        yield
+    finally:
+        # In the order of the road, so that every call that is under way still reaches the journal.
+        app.state.is_ready = False
+        purge.cancel()
+        await parts.desk.stop()
+        await parts.engine.stop()
+        await parts.journal.stop()
+        await parts.limiter.close()
+        parts.database.close()
+
+
+async def _purge(parts: Parts) -> None:
+    """Forgets the replies that are older than promised."""
+    while True:
+        try:
+            await parts.database.run(parts.desk.replies.purge)
+        except Unavailable as refusal:
+            log.warning("old replies could not be deleted", reason=refusal.message)
+        await asyncio.sleep(PURGE_SECONDS)
+
+
+def _operations(parts: Parts) -> APIRouter:
+    """What a load balancer and a monitor ask."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/healthz")
+    async def healthz() -> Response:
+        return JSONResponse({"status": "ok"}, headers=NO_STORE)
+
+    @router.get("/readyz")
+    async def readyz(request: HttpRequest) -> Response:
+        checks = {
+            "models": getattr(request.app.state, "is_ready", False),
+            "migrations": await _is_current(parts),
+        }
+        is_ready = all(checks.values())
+        body = {"status": "ready" if is_ready else "not ready", "checks": checks}
+        return JSONResponse(body, 200 if is_ready else 503, NO_STORE)
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(parts.metrics.text(), headers={"Content-Type": CONTENT_TYPE} | NO_STORE)
+
+    return router
+
+
+async def _is_current(parts: Parts) -> bool:
+    try:
+        return await parts.database.run(parts.database.is_current)
+    except Unavailable:
+        return False
+
+
+def _documents(chapters: list[reference.Chapter]) -> APIRouter:
+    """The OpenAPI documents and the page drawn from them, made when they are first asked for."""
+    router = APIRouter(include_in_schema=False)
+    whole = cache(lambda: reference.whole_document(chapters))
+    documents = cache(lambda: {chapter.name: reference.document(chapter) for chapter in chapters})
+    page = cache(lambda: reference.page(documents()))
+
+    @router.get("/openapi.json")
+    async def everything() -> Response:
+        return JSONResponse(await asyncio.to_thread(whole))
+
+    @router.get("/openapi/{name}.json")
+    async def one(name: str) -> Response:
+        found = await asyncio.to_thread(documents)
+        if name not in found:
+            raise NotFound(f"there is no OpenAPI document {shown(name)}; there are: {', '.join(found)}")
+        return JSONResponse(found[name])
+
+    @router.get("/docs")
+    async def docs() -> Response:
+        return HTMLResponse(await asyncio.to_thread(page))
+
+    return router
+
+
+async def _http_error(request: HttpRequest, error: HTTPException) -> Response:
+    """What the router says by itself: no such path, no such method."""
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another one")
+        return v1.problem(request, WrongMethod(got=request.method, allowed=allowed))
+    return v1.problem(request, NotFound(f"there is no {shown(request.url.path)}; see /docs"))
+
+
+class Trace:
+    """Gives every request an id and a log line, and every bug a reply without its traceback (plain ASGI)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        trace_id, started, status = str(uuid.uuid4()), time.perf_counter(), 0
+        scope.setdefault("state", {})["trace_id"] = trace_id
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-trace-id", trace_id.encode())]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(trace_id=trace_id):
+            try:
+                await self.app(scope, receive, send_with_id)
+            except ClientDisconnect:
+                log.info("the client hung up")
+            except Exception:
+                log.exception("a request broke", path=scope["path"])
+                if not status:
+                    await _broken(HttpRequest(scope))(scope, receive, send_with_id)
+            milliseconds = round((time.perf_counter() - started) * 1000, 1)
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=milliseconds,
+            )
+
+
+def _broken(request: HttpRequest) -> Response:
+    """A bug, in the words of the dialect whose path it happened under."""
+    path, trace_id = request.url.path, request.state.trace_id
+    if path.startswith("/captcha"):
+        return acedata.broken(trace_id)
+    return captchaapi.broken() if path.startswith("/api/") else v1.problem(request, Broken())

@@ -1,0 +1,113 @@
+"""captchaapi.com's one URL."""
+
+import json
+import time
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from legible.dialects.captchaapi import convert
+from legible.dialects.captchaapi.schemas import CaptchaRequest, Failure, Success
+from legible.dialects.describe import IDEMPOTENCY_KEY, METHODS, RECOGNITION, refusals, request_body
+from legible.dialects.desk import Ask, Desk, Dialect, Types
+from legible.errors import Broken, NotFound, Refusal, Unauthenticated, UnknownType, WrongMethod
+from legible.journal import Receipt
+from legible.pipeline import Request
+from legible.prices import PricedType
+from legible.tasks import Answer
+
+NAME = "captchaapi"
+TITLE = "captchaapi.com dialect"
+ABOUT = "Send the key in the header X-API-Key or in the body as api_key. Only a successful recognition is charged."
+SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
+    "X-API-Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+}
+PATH = "/api/v1/captcha.php"
+TWO_KEYS = "the header X-API-Key and api_key in the body are different"
+
+
+def dialect(always_200: bool) -> Dialect:
+    """`always_200`: their HTTP status for clients that look only at the code."""
+    return Dialect(NAME, (lambda _: 200) if always_200 else convert.status_of, _failure)
+
+
+def _failure(refusal: Refusal, ask: Ask, receipt: Receipt | None) -> bytes:
+    return convert.failure(refusal, None if receipt is None else _bill(receipt), int(time.time()))
+
+
+def broken() -> Response:
+    """The reply to a request that met a bug of ours."""
+    return Response(convert.failure(Broken(), None, int(time.time())), 500, media_type="application/json")
+
+
+def _bill(receipt: Receipt) -> convert.Bill:
+    finished = int(receipt.finished_at.timestamp())
+    return convert.Bill(
+        receipt.log_id, receipt.cost_micros, receipt.balance_micros, receipt.duration_ms, finished
+    )
+
+
+def build_router(desk: Desk) -> APIRouter:
+    """Their URL, and their words for every other one under /api."""
+    router = APIRouter(generate_unique_id_function=lambda route: f"{NAME}_{route.name}")
+    words = dialect(desk.settings.captchaapi_always_200)
+
+    @router.post(
+        PATH,
+        summary="Recognize a captcha",
+        openapi_extra=request_body(CaptchaRequest, IDEMPOTENCY_KEY) | {"security": [{"X-API-Key": []}, {}]},
+        responses={200: {"model": Success}, **refusals(RECOGNITION, convert.status_of, _example, Failure)},
+    )
+    async def recognize(request: HttpRequest) -> Response:
+        ask = await desk.receive(request)
+        header, written = request.headers.get("x-api-key"), _written_key(ask)
+        if header and written and header != written:
+            return await desk.turn_down(words, ask, header, Unauthenticated("conflicting", TWO_KEYS))
+        group_name = ""
+
+        def parse(types: Types) -> Request:
+            nonlocal group_name
+            body = ask.body.parse(CaptchaRequest)
+            row = _pick(types, body.type)
+            group_name = row.name_zh
+            return types.request(convert.task_of(body, row.kind, desk.settings.image_limits), row)
+
+        def render(answer: Answer, receipt: Receipt) -> bytes:
+            return convert.success(answer, _bill(receipt), group_name)
+
+        return await desk.answer(words, ask, header or written, parse, render)
+
+    @router.api_route(PATH, methods=[each for each in METHODS if each != "POST"], include_in_schema=False)
+    async def wrong_method(request: HttpRequest) -> Response:
+        return await turn_down(request, WrongMethod(got=request.method, allowed="POST"))
+
+    @router.api_route("/api/{rest:path}", methods=METHODS, include_in_schema=False)
+    async def no_such_path(request: HttpRequest) -> Response:
+        return await turn_down(request, NotFound(f"there is no {request.url.path}; use POST {PATH}"))
+
+    async def turn_down(request: HttpRequest, refusal: Refusal) -> Response:
+        ask = await desk.receive(request)
+        return await desk.turn_down(words, ask, request.headers.get("x-api-key"), refusal)
+
+    return router
+
+
+def _pick(types: Types, type_id: int) -> PricedType:
+    """Raises `UnknownType`, which lists the known ones by their Chinese names."""
+    row = types.rows.get(type_id)
+    if row is None:
+        known = ", ".join(f"{each.id} ({each.name_zh})" for each in types.rows.values())
+        raise UnknownType("type", got=str(type_id), allowed=known)
+    return row
+
+
+def _written_key(ask: Ask) -> str | None:
+    return ask.body.text_of("api_key") if b"api_key" in ask.body.data else None
+
+
+def _example(refusal: Refusal) -> Any:
+    known = refusal.code != "unauthenticated"
+    bill = convert.Bill("LOG20241101000002", 0, 95_500_000, 523, 1_699_999_999)
+    return json.loads(convert.failure(refusal, bill if known else None, bill.timestamp))

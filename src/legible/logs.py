@@ -1,0 +1,66 @@
+"""Log lines: one JSON object each (or plain words on a terminal), with the trace id, never with an image, key or password."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+KEY = re.compile(r"lg_[A-Za-z0-9_-]{8,}")
+SECRET_FIELDS = frozenset({"key", "api_key", "authorization", "password", "image", "images", "body"})
+LONGEST = 8_000
+
+
+def configure(level: str) -> None:
+    """Sets up structlog, and the few lines that libraries send to Python's own logging, for this process."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper("iso", utc=True),
+    ]
+    # Plain tracebacks: the pretty ones print local variables, and those hold images and keys.
+    last: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if sys.stderr.isatty()
+        else [structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, hide_secrets, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+    _adopt_library_lines(shared, last, level)
+
+
+def _adopt_library_lines(
+    shared: list[structlog.typing.Processor], last: list[structlog.typing.Processor], level: str
+) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                hide_secrets,
+                *last,
+            ],
+        )
+    )
+    uvicorn = logging.getLogger("uvicorn")
+    uvicorn.handlers, uvicorn.propagate = [handler], False
+    uvicorn.setLevel(level.upper())
+
+
+def hide_secrets(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Nothing that opens a door or shows a stranger's picture gets into a log, wherever in a line it stands."""
+    for name, value in line.items():
+        if name in SECRET_FIELDS:
+            line[name] = "(hidden)"
+        elif isinstance(value, str):
+            line[name] = KEY.sub("lg_(hidden)", value[:LONGEST])
+        elif isinstance(value, bytes):
+            line[name] = f"({len(value)} bytes)"
+    return line

@@ -1,0 +1,148 @@
+"""The whole app behind a real server over a fresh SQLite file, with recognizers that are functions, and an account."""
+
+import base64
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from PIL import Image, ImageDraw
+
+from legible import ledger
+from legible.app import Parts, build_app
+from legible.calls import CallFilter, CallLog
+from legible.db.tables import Call
+from legible.errors import RecognitionFailed
+from legible.images import decode
+from legible.keys import KeyRules
+from legible.recognizers import Recognizer
+from legible.settings import Settings
+from legible.tasks import Answer, Character, Kind, Task, TextAnswer
+
+
+def draw(text: str = "7364", size: tuple[int, int] = (120, 40), form: str = "PNG", **save: Any) -> bytes:
+    """A picture of ours with a text on it."""
+    image = Image.new("RGB", size, "white")
+    ImageDraw.Draw(image).text((size[0] / 4, size[1] / 4), text, fill="black")
+    return encode(image, form, **save)
+
+
+def encode(image: Image.Image, form: str = "PNG", **save: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **save)
+    return file.getvalue()
+
+
+def base64_of(picture: bytes) -> str:
+    return base64.b64encode(picture).decode()
+
+
+@dataclass
+class Fake:
+    """A recognizer of texts that decodes the picture for real and reads what it is told."""
+
+    text: str = "7364"
+    tasks: int = 0
+    last: Task | None = None
+    error: Exception | None = None
+    before: Callable[[], object] = lambda: None
+
+    def __call__(self, task: Task) -> Answer:
+        decode(task.images[0])
+        self.tasks, self.last = self.tasks + 1, task
+        self.before()
+        if self.error is not None:
+            raise self.error
+        if task.threshold is not None and task.threshold > 0.9:
+            raise RecognitionFailed("no text was read with enough confidence", confidence=0.9, threshold=task.threshold)
+        return TextAnswer(self.text, 0.9, tuple(Character(each, 0.97) for each in self.text))
+
+
+@dataclass
+class Service:
+    """A running app, and an account with a key."""
+
+    client: httpx.Client
+    parts: Parts
+    reads: Fake
+    account_id: int
+    key: str
+
+    def new_key(self, **rules: Any) -> str:
+        return self.parts.keys.create(self.account_id, "another", KeyRules(**rules)).secret
+
+    def calls(self, which: CallFilter = CallFilter()) -> Sequence[Call]:  # noqa: B008
+        """The account's call log, oldest first."""
+        return CallLog(self.parts.database).page(self.account_id, which, size=500).calls[::-1]
+
+    def last_call(self) -> Call:
+        return self.calls()[-1]
+
+    def balance(self) -> int:
+        """In micros; the ledger must agree."""
+        assert ledger.check(self.parts.database).problems == ()
+        return CallLog(self.parts.database).balance(self.account_id)
+
+    def set_balance(self, micros: int) -> None:
+        change = micros - self.balance()
+        if change:
+            self.parts.accounts.correct(self.account_id, change, "a test wants another balance")
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """The URL of the app, behind uvicorn in a thread."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, forwarded_allow_ips="127.0.0.1")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.005)
+        host, port = listener.getsockname()
+        try:
+            yield f"http://{host}:{port}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture
+def start(sqlite_url: str) -> Iterator[Start]:
+    """Starts services on the test's database: `start(recognizers=..., **settings)`."""
+    with ExitStack() as running:
+
+        def started(recognizers: Mapping[Kind, Recognizer] | None = None, **settings: Any) -> Service:
+            reads = Fake()
+            chosen = Settings(database_url=sqlite_url, **({"rate_per_second": 0, "log_level": "error"} | settings))
+            app = build_app(chosen, {Kind.TEXT: reads} | dict(recognizers or {}))
+            client = running.enter_context(httpx.Client(base_url=running.enter_context(served(app)), trust_env=False))
+            parts: Parts = app.state.parts
+            account = parts.accounts.create(f"somebody{len(parts.accounts.list())}@example.com")
+            key = parts.keys.create(account.id, "first").secret
+            return Service(client, parts, reads, account.id, key)
+
+        yield started
+
+
+@pytest.fixture
+def service(start: Start) -> Service:
+    return start()
+
+
+@pytest.fixture(scope="session")
+def picture() -> str:
+    """A good picture in base64."""
+    return base64_of(draw())
