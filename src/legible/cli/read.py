@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from legible.cli.common import Failure, Json, print_json, settings
+from legible.cli.common import Failure, Json, print_json
 from legible.tasks import (
     Answer,
     ArithmeticAnswer,
@@ -83,9 +83,11 @@ def read(
 
 
 async def _recognize(task: Task) -> Answer:
+    # Imported here, so that the other commands start without ONNX Runtime.
     from legible.engine.local import LocalEngine
+    from legible.recognizers import available
 
-    engine = LocalEngine(settings())
+    engine = LocalEngine(available(), workers=1)
     try:
         return await engine.recognize(task)
     finally:

@@ -1,0 +1,77 @@
+import pytest
+
+from legible.cli.common import yuan
+from tests.cli.conftest import Legible
+
+
+def test_the_installed_command_refuses_with_one_line_and_an_exit_code(process: Legible, tmp_path) -> None:
+    ran = process("user", "list", "--data", tmp_path / "typo")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert ran.err.startswith("legible: There is no database ")
+
+
+def test_without_words_it_tells_what_there_is(bare: Legible) -> None:
+    ran = bare()
+    for command in ("serve", "read", "user", "key", "calls", "types", "ledger", "db", "doctor"):
+        assert f"\n  {command} " in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("user", "list"), ("key", "list"), ("calls",), ("types",), ("ledger", "check"), ("key", "revoke", "1")],
+)
+def test_a_folder_without_a_database_is_a_sentence_and_stays_empty(bare: Legible, tmp_path, command) -> None:
+    ran = bare(*command, "--data", tmp_path / "typo")
+    assert (ran.code, ran.out) == (1, "")
+    assert "legible db upgrade" in ran.err
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_file_that_is_no_database_is_a_sentence(bare: Legible, tmp_path) -> None:
+    (tmp_path / "legible.db").write_bytes(bytes(range(256)) * 32)
+    ran = bare("user", "list", "--data", tmp_path)
+    assert (ran.code, "file is not a database" in ran.err) == (1, True)
+
+
+def test_a_database_that_does_not_answer_is_a_sentence_without_its_password(bare: Legible) -> None:
+    ran = bare("types", "--database", "postgresql://legible:hush@127.0.0.1:1/legible")
+    assert ran.code == 1
+    assert ran.err.startswith("legible: Cannot open the database ")
+    assert "hush" not in ran.err
+
+
+def test_a_database_of_another_make_is_a_sentence(bare: Legible) -> None:
+    ran = bare("types", "--database", "mysql://localhost/legible")
+    assert (ran.code, "allowed: sqlite:///path/to/file or postgresql://" in ran.err) == (1, True)
+
+
+def test_a_setting_that_is_wrong_is_named(bare: Legible) -> None:
+    ran = bare("types", LEGIBLE_PORT="99999")
+    assert (ran.code, "LEGIBLE_PORT" in ran.err) == (1, True)
+
+
+def test_the_folder_on_the_command_line_comes_before_the_database_of_the_environment(
+    legible: Legible,
+) -> None:
+    ran = legible("types", "--json", LEGIBLE_DATABASE_URL="postgresql://127.0.0.1:1/nowhere")
+    assert [row["id"] for row in ran.json] == [10001, 10200, 50100, 50200]
+
+
+def test_every_command_works_on_postgresql(bare: Legible, postgresql_url) -> None:
+    place = ("--database", postgresql_url)
+    assert bare("user", "add", "ada@example.com", *place).code == 0
+    assert bare("user", "topup", "ada@example.com", "5", "--reason", "a gift", *place).code == 0
+    made = bare("key", "add", "ada@example.com", "--name", "tests", "--json", *place).json
+    assert bare("key", "revoke", made["id"], *place).code == 0
+    assert bare("calls", "--json", *place).json == []
+    assert bare("db", "upgrade", "--json", *place).json["current"] is True
+    audit = bare("ledger", "check", "--json", *place).json
+    assert (audit["entries"], audit["problems"]) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("micros", "shown"),
+    [(0, "0"), (1, "0.000001"), (95_500_000, "95.5"), (-1_000, "-0.001"), (10**9, "1000")],
+)
+def test_an_amount_is_shown_in_yuan_without_loss(micros, shown) -> None:
+    assert yuan(micros) == shown

@@ -1,0 +1,37 @@
+import pytest
+
+from tests.cli.conftest import Legible
+
+
+def test_it_looks_at_weights_folder_and_database(bare: Legible) -> None:
+    ran = bare("doctor", "--json")
+    found = {finding["what"]: finding for finding in ran.json}
+    assert {"version", "data folder", "database"} <= set(found)
+    assert ran.code == (0 if all(finding["ok"] for finding in ran.json) else 1)
+
+
+def test_it_changes_nothing(bare: Legible, tmp_path) -> None:
+    bare("doctor")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"LEGIBLE_DATABASE_URL": "postgresql://127.0.0.1:1/nowhere"}, "database"),
+        ({"LEGIBLE_REDIS_URL": "redis://127.0.0.1:1/0"}, "redis"),
+        ({"LEGIBLE_DATA_DIR": "/proc/nowhere"}, "data folder"),
+        ({"LEGIBLE_ENGINE": "ray"}, "engine"),
+    ],
+)
+def test_it_names_what_is_wrong(bare: Legible, settings, what) -> None:
+    ran = bare("doctor", "--json", **settings)
+    wrong = {finding["what"] for finding in ran.json if not finding["ok"]}
+    assert what in wrong
+    assert ran.code == 1
+    assert what in ran.err
+
+
+def test_redis_that_answers_is_in_order(bare: Legible, redis_url) -> None:
+    ran = bare("doctor", "--json", LEGIBLE_REDIS_URL=redis_url)
+    assert [finding["ok"] for finding in ran.json if finding["what"] == "redis"] == [True]

@@ -1,0 +1,94 @@
+import pytest
+
+from legible.accounts import Accounts
+from legible.cli.user import parse_amount
+from legible.db.session import Database
+from tests.cli.conftest import Legible
+
+
+def test_an_added_account_is_listed_with_its_free_quota(legible: Legible) -> None:
+    added = legible("user", "add", "Ada@Example.com", "--json").json
+    assert (added["email"], added["balance_micros"], added["is_admin"]) == (
+        "ada@example.com",
+        1_000_000,
+        False,
+    )
+    assert legible("user", "list", "--json").json == [added]
+    assert "ada@example.com" in legible("user", "list").out
+
+
+def test_adding_the_first_account_makes_the_database(bare: Legible, tmp_path) -> None:
+    assert bare("user", "add", "ada@example.com", "--data", tmp_path / "new").code == 0
+    assert (tmp_path / "new" / "legible.db").exists()
+
+
+def test_an_administrator_can_sign_in_with_the_password_from_standard_input(
+    legible: Legible, sqlite_url
+) -> None:
+    ran = legible("user", "add", "ada@example.com", "--admin", "--password-stdin", stdin="correct horse\n")
+    assert ran.code == 0
+    database = Database(sqlite_url)
+    assert Accounts(database, 0).verify("ada@example.com", "correct horse").is_admin
+    database.close()
+
+
+def test_a_password_can_be_set_later(legible: Legible, sqlite_url) -> None:
+    legible("user", "add", "ada@example.com")
+    assert legible("user", "password", "ada@example.com", stdin="battery staple\n").code == 0
+    database = Database(sqlite_url)
+    assert Accounts(database, 0).verify("ada@example.com", "battery staple").email == "ada@example.com"
+    database.close()
+
+
+@pytest.mark.parametrize("email", ["no address", "ada@example.com"])
+def test_an_address_that_is_none_or_is_taken_is_refused_in_a_sentence(legible: Legible, email) -> None:
+    legible("user", "add", "ada@example.com")
+    ran = legible("user", "add", email)
+    assert ran.code == 1
+    assert ran.err.startswith("legible: email: got ")
+    assert ran.err.count("\n") == 1
+
+
+def test_a_password_that_is_too_short_makes_no_account(legible: Legible) -> None:
+    ran = legible("user", "add", "ada@example.com", "--password-stdin", stdin="short\n")
+    assert (ran.code, "8 to 1024 characters" in ran.err) == (1, True)
+    assert legible("user", "list", "--json").json == []
+
+
+def test_credit_is_added_in_yuan_with_a_reason_that_the_ledger_keeps(legible: Legible) -> None:
+    legible("user", "add", "ada@example.com")
+    ran = legible("user", "topup", "ada@example.com", "20.5", "--reason", "invoice 7", "--json")
+    assert ran.json["balance_micros"] == 21_500_000
+    assert legible("ledger", "check", "--json").json["entries"] == 2
+
+
+@pytest.mark.parametrize("words", [("nobody@example.com", "5"), ("nobody@example.com", "0.000001")])
+def test_topping_up_nobody_is_refused(legible: Legible, words) -> None:
+    ran = legible("user", "topup", *words, "--reason", "a gift")
+    assert (ran.code, ran.err) == (1, "legible: there is no account for nobody@example.com\n")
+
+
+@pytest.mark.parametrize(
+    "amount",
+    ["0", "-3", "abc", "", "nan", "inf", "-inf", "1e-7", "1e400", "1e999999999", "1000000001", "1,5"],
+)
+def test_an_amount_that_is_none_is_a_wrong_command_line(amount) -> None:
+    with pytest.raises(Exception, match="allowed: yuan over 0"):
+        parse_amount(amount)
+
+
+@pytest.mark.parametrize(
+    ("amount", "micros"), [("1", 1_000_000), ("0.000001", 1), ("1e3", 10**9), ("95.50", 95_500_000)]
+)
+def test_an_amount_is_kept_exactly(amount, micros) -> None:
+    assert parse_amount(amount) == micros
+
+
+def test_a_wrong_amount_says_what_is_allowed(legible: Legible) -> None:
+    ran = legible("user", "topup", "ada@example.com", "much", "--reason", "a gift")
+    assert (ran.code, "got 'much'; allowed: yuan over 0" in ran.err) == (2, True)
+
+
+def test_a_reason_cannot_be_left_out(legible: Legible) -> None:
+    ran = legible("user", "topup", "ada@example.com", "5")
+    assert (ran.code, "--reason" in ran.err) == (2, True)
