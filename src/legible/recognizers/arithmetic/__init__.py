@@ -1,0 +1,14 @@
+"""Arithmetic captchas: the text network reads the sum, `decode` works it out."""
+
+from legible import images
+from legible.recognizers.arithmetic.decode import decode
+from legible.recognizers.text.model import network
+from legible.recognizers.text.preprocess import preprocess
+from legible.tasks import ArithmeticAnswer, Task
+
+
+def recognize(task: Task) -> ArithmeticAnswer:
+    """The sum in the task's picture and its value; raises `RecognitionFailed` for what is no sum or not surely read."""
+    net = network()
+    log_probs = net.run(preprocess(images.decode(task.images[0])))
+    return decode(log_probs, net, task.threshold)

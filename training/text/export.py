@@ -1,0 +1,223 @@
+"""Folds the trained network, quantizes it to int8, calibrates its confidence and writes it into the package:
+`python training/text/export.py --measure FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(ROOT / "src")]
+
+from measure import CHARSET, Measured, families, is_sum, own_set  # noqa: E402
+from model import TextNet  # noqa: E402
+
+from legible.recognizers.arithmetic.decode import CHARS, find_sum  # noqa: E402
+from legible.recognizers.arithmetic.expression import NotASum, parse  # noqa: E402
+from legible.recognizers.text.decode import ALPHANUMERIC, greedy, restrict  # noqa: E402
+from legible.recognizers.text.preprocess import HEIGHT, WIDTHS  # noqa: E402
+
+CALIBRATION_IMAGES = 300  # to find the range of each activation
+CALIBRATION_SIZE = 12000  # fresh pictures on which confidence is calibrated
+PRECISION = 0.97  # share of the answered that must be right at the shipped threshold
+PACKAGE = ROOT / "src" / "legible"
+TARGET = PACKAGE / "recognizers" / "text" / "text.onnx"
+
+
+class Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, tensors: list[NDArray[np.float32]]) -> None:
+        self.each: Iterator[NDArray[np.float32]] = iter(tensors)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        tensor = next(self.each, None)
+        return None if tensor is None else {"pixels": tensor[None]}
+
+
+def session(path: Path | bytes) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def to_onnx(net: TextNet, path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net.folded().eval(),
+            (torch.zeros(1, 3, HEIGHT, WIDTHS[0]),),
+            path,
+            input_names=["pixels"],
+            output_names=["logits"],
+            dynamic_axes={"pixels": {0: "n", 3: "width"}, "logits": {0: "n", 1: "frames"}},
+            opset_version=17,
+            dynamo=False,
+        )
+
+
+def to_int8(source: Path, target: Path, tensors: list[NDArray[np.float32]]) -> None:
+    prepared = source.with_suffix(".prepared.onnx")
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared,
+        target,
+        Reader(tensors),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+        extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.02},
+    )
+
+
+def log_probs(run: ort.InferenceSession, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+    logits = run.run(None, {"pixels": tensor[None]})[0][0]
+    logits = logits - logits.max(1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(1, keepdims=True))  # type: ignore[no-any-return]
+
+
+def read_all(
+    run: ort.InferenceSession, rows: list[tuple[NDArray[np.float32], str]], sums: bool
+) -> list[tuple[str, str, float]]:
+    """(label, what was read, raw confidence) as the package would read it."""
+    result = []
+    for tensor, label in rows:
+        lp = log_probs(run, tensor)
+        if sums:
+            found = find_sum(restrict(lp, CHARSET, CHARS))
+            result.append((label, str(found[0].value), found[1]) if found else (label, "", 0.0))
+        else:
+            reading = greedy(restrict(lp, CHARSET, ALPHANUMERIC), ALPHANUMERIC)
+            result.append((label, reading.text, reading.probability))
+    return result
+
+
+def score(run: ort.InferenceSession, measured: Measured) -> tuple[float, float]:
+    """Mean over the families in percent: ignoring case, exact."""
+    per_family = [read_all(run, rows, False) for rows in measured.values()]
+    nocase = np.mean([np.mean([a.lower() == b.lower() for a, b, _ in rows]) for rows in per_family])
+    exact = np.mean([np.mean([a == b for a, b, _ in rows]) for rows in per_family])
+    return round(100 * float(nocase), 2), round(100 * float(exact), 2)
+
+
+def calibrate(results: list[tuple[str, str, float]]) -> dict[str, object]:
+    """A monotone map from raw confidence to the share that is right (pool adjacent violators), and the threshold."""
+    raw = np.array([r for _, _, r in results])
+    right = np.array([a.lower() == b.lower() for a, b, _ in results], float)
+    order = np.argsort(raw)
+    raw, right = raw[order], right[order]
+    # Equal counts a bin, then neighbours that go the wrong way are pooled.
+    blocks = [
+        [float(raw[i].mean()), float(right[i].mean()), len(i)]
+        for i in np.array_split(np.arange(len(raw)), 60)
+    ]
+    pooled: list[list[float]] = []
+    for block in blocks:
+        pooled.append(block)
+        while len(pooled) > 1 and pooled[-2][1] >= pooled[-1][1]:
+            (x1, y1, n1), (x2, y2, n2) = pooled[-2:]
+            pooled[-2:] = [[(x1 * n1 + x2 * n2) / (n1 + n2), (y1 * n1 + y2 * n2) / (n1 + n2), n1 + n2]]
+    x = [0.0, *(round(p[0], 5) for p in pooled), 1.0]
+    y = [0.0, *(round(p[1], 5) for p in pooled), round(max(p[1] for p in pooled), 5)]
+    # The lowest confidence from which on enough of the answered are right.
+    share = np.cumsum(right[::-1])[::-1] / np.arange(len(right), 0, -1)
+    good = np.flatnonzero(share >= PRECISION)
+    cut = float(raw[good[0]]) if len(good) else 1.0
+    print(
+        f"   threshold {np.interp(cut, x, y):.3f} answers {(raw >= cut).mean():.1%} at {share[good[0]] if len(good) else 0:.1%} right"
+    )
+    return {"raw": x, "right": y, "threshold": round(float(np.interp(cut, x, y)), 3)}
+
+
+def register(path: Path) -> None:
+    """Writes the checksum into models.toml."""
+    table = PACKAGE / "models.toml"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    row = f'[text]\nfile = "{path.relative_to(PACKAGE)}"\nsha256 = "{digest}"\ncard = "docs/models/text.md"\n'
+    old = table.read_text("utf-8")
+    found = re.search(r"^\[text\]\n(?:(?!\[|#).*\n?)*", old, re.M)
+    table.write_text(
+        old[: found.start()]
+        + row
+        + ("\n" if old[found.end() :].strip() else "")
+        + old[found.end() :].lstrip("\n")
+        if found
+        else old.rstrip("\n") + "\n\n" + row,
+        "utf-8",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, default=HERE / "checkpoint.pt")
+    parser.add_argument(
+        "--measure", type=Path, help="a folder of text families, to compare fp32 with int8 on"
+    )
+    parser.add_argument("--size", type=int, default=CALIBRATION_SIZE)
+    parser.add_argument("--dry", action="store_true", help="measure only, leave the package as it is")
+    a = parser.parse_args()
+    content = torch.load(a.checkpoint, map_location="cpu")
+    net = TextNet(len(CHARSET) + 1).eval()
+    net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in content["ema"].items()})
+    fresh = own_set(a.size, seed=13579)["own"]
+    with tempfile.TemporaryDirectory() as folder:
+        plain, small = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
+        to_onnx(net, plain)
+        to_int8(plain, small, [tensor for tensor, _ in own_set(CALIBRATION_IMAGES, seed=24680)["own"]])
+        before, after = session(plain), session(small)
+        measured = (
+            families(a.measure) if a.measure else {"own": [row for row in fresh[:2000] if not is_sum(row[1])]}
+        )
+        print("fp32 (ignoring case, exact):", score(before, measured))
+        print("int8 (ignoring case, exact):", score(after, measured))
+        model = onnx.load(small)
+        facts = {
+            "charset": CHARSET,
+            "height": str(HEIGHT),
+            "widths": json.dumps(WIDTHS),
+            "seen": str(content["seen"]),
+        }
+        print("text on fresh pictures:")
+        facts["calibration_text"] = json.dumps(
+            calibrate(read_all(after, [r for r in fresh if not is_sum(r[1])], False))
+        )
+        sums = []
+        for tensor, label in fresh:
+            if is_sum(label):
+                try:
+                    sums.append((tensor, str(parse(label).value)))
+                except NotASum:
+                    continue
+        print("arithmetic on fresh pictures:")
+        facts["calibration_arithmetic"] = json.dumps(calibrate(read_all(after, sums, True)))
+        onnx.helper.set_model_props(model, facts)
+        if not a.dry:
+            onnx.save(model, TARGET)
+            register(TARGET)
+            print(f"{TARGET.name}: {TARGET.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
