@@ -3,9 +3,12 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +38,7 @@ Legible = Callable[..., Ran]
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Legible:
-    """Runs `legible` with exactly the words that are given, in an empty folder, without settings around it."""
+    """Runs `legible` with exactly the words that are given, in an empty folder, without settings."""
 
     def run(*words: object, stdin: str = "", **settings: str) -> Ran:
         with monkeypatch.context() as patch:
@@ -63,6 +66,36 @@ def legible(bare: Legible, sqlite_url: str, tmp_path: Path) -> Legible:
         return bare(*words, "--data", tmp_path, **more)
 
     return run
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A server that is up: where, what it said when it was ready, and its process."""
+
+    url: str
+    said: str
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def serving(*words: object, folder: Path) -> Iterator[Serving]:
+    """`legible serve` as a process of its own on a free port, stopped at the end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LEGIBLE_")}
+    command = [EXECUTABLE, "serve", "--port", "0", *(str(word) for word in words)]
+    said, log = folder / "said", folder / "log"
+    with said.open("w") as out, log.open("w") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, cwd=folder, env=environment)
+    try:
+        for _ in range(600):
+            ready = re.search(r"ready at (http://\S+)", said.read_text())
+            if ready or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert ready, log.read_text()
+        yield Serving(ready[1], said.read_text(), process)
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """`legible serve`: the service, and on its first run an administrator, a key and a curl line to paste."""
 
+import asyncio
+import logging
 import secrets
 import shlex
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from types import FrameType
@@ -19,7 +20,7 @@ from legible.settings import Settings
 if TYPE_CHECKING:
     import uvicorn
 
-    from legible.db.session import Database
+    from legible.app import Parts
 
 ADMINISTRATOR = "admin@localhost"
 TEXT_TYPE = 50200
@@ -66,11 +67,13 @@ def serve(
             "--engine ray is not in this release yet: leave it out, and recognizers run in this process."
         )
     listener = _listen(chosen.host, chosen.port)
+    with open_database(data, database, create=True):
+        pass  # the schema is up to date now
     # A stop that was asked for is a success: uvicorn finishes what runs, then hands the signal on to us.
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
-    with listener, open_database(data, database, create=True) as opened:
-        server = _server(chosen, lambda: _greet(chosen, opened, _url(listener)))
+    with listener:
+        server = _server(chosen, _url(listener))
         server.run(sockets=[listener])
     if not server.started:
         raise Failure("The service could not start; the lines above say why.")
@@ -86,8 +89,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]
         raise Failure(
-            f"Cannot listen on {host} port {port} ({error.strerror}): choose another with --host and --port."
+            f"Cannot listen on {host} port {port} ({reason}): choose another with --host and --port."
         ) from None
 
 
@@ -98,20 +102,24 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _server(chosen: Settings, on_ready: Callable[[], None]) -> "uvicorn.Server":
+def _server(chosen: Settings, url: str) -> "uvicorn.Server":
     # Imported here, so that the other commands start without a web framework.
     import uvicorn
 
     from legible.app import build_app
 
+    app = build_app(chosen)
+    # We say ourselves that the service is there, and where.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                on_ready()
+                await asyncio.to_thread(_greet, app.state.parts, url)
 
     config = uvicorn.Config(
-        build_app(chosen),
+        app,
         lifespan="on",
         log_config=None,
         access_log=False,
@@ -130,35 +138,29 @@ class _FirstAccount:
     balance_micros: int
 
 
-def _greet(chosen: Settings, database: "Database", url: str) -> None:
-    print(f"Legible is ready at {url}", flush=True)
-    first = _first_account(chosen, database)
-    if first is not None:
-        print(_welcome(first, _text_price(database), url), flush=True)
+def _greet(parts: "Parts", url: str) -> None:
+    first = _first_account(parts)
+    welcome = "" if first is None else _welcome(first, _text_price(parts), url)
+    print(f"Legible is ready at {url}\n{welcome}", end="", flush=True)
 
 
-def _first_account(chosen: Settings, database: "Database") -> _FirstAccount | None:
+def _first_account(parts: "Parts") -> _FirstAccount | None:
     """An administrator with a key, when there is no account at all."""
-    from legible.accounts import Accounts
     from legible.errors import InvalidField
-    from legible.keys import KeyRing
 
-    accounts = Accounts(database, chosen.free_quota_micros)
-    if accounts.list():
+    if parts.accounts.list():
         return None
     password = secrets.token_urlsafe(12)
     try:
-        account = accounts.create(ADMINISTRATOR, password, is_admin=True)
+        account = parts.accounts.create(ADMINISTRATOR, password, is_admin=True)
     except InvalidField:
         return None  # another server on the same empty database was faster, and has shown its own
-    key = KeyRing(database, chosen.key_cache_seconds).create(account.id, "first key")
+    key = parts.keys.create(account.id, "first key")
     return _FirstAccount(account.email, password, key.secret, account.balance_micros)
 
 
-def _text_price(database: "Database") -> int:
-    from legible.prices import PriceList
-
-    return next((row.price_micros for row in PriceList(database, 0).rows() if row.id == TEXT_TYPE), 0)
+def _text_price(parts: "Parts") -> int:
+    return next((row.price_micros for row in parts.prices.rows() if row.id == TEXT_TYPE), 0)
 
 
 def _welcome(first: _FirstAccount, price_micros: int, url: str) -> str:
