@@ -1,4 +1,4 @@
-"""Who calls and with what right: accounts, their passwords and balances, and the caller that a key stands for."""
+"""Who calls and with what right: accounts, passwords and credit, and the caller that a key stands for."""
 
 import re
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ passwords = PasswordHash.recommended()
 class Caller:
     """A known key and its account, as they were when looked up; `check` says whether it may call at all.
 
-    Amounts in micros, times in milliseconds since 1970. `rate_per_second` is the key's own, else the account's, else
-    None for the default; 0 is no limit.
+    Amounts in micros, times in milliseconds since 1970. `rate_per_second` is the key's own, else the
+    account's, else None for the default; 0 is no limit.
     """
 
     key_id: int
@@ -46,7 +46,7 @@ class Caller:
     spent_micros: int
 
     def check(self, address: str) -> None:
-        """Raises `Unauthenticated` for a key that is revoked, expired or disabled, or is used from elsewhere."""
+        """Raises `Unauthenticated` for a key that is revoked, expired, disabled, or used from elsewhere."""
         if self.revoked_ms is not None:
             raise Unauthenticated("revoked", "this key was revoked")
         if self.expires_ms is not None and self.expires_ms <= now_ms():
@@ -85,7 +85,7 @@ def _is_within(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> b
 
 
 class Accounts:
-    """Makes and changes accounts. Every method blocks for the database: from an event loop, `database.run` it."""
+    """Makes and changes accounts. Every method blocks: in an event loop, `database.run` it."""
 
     def __init__(self, database: Database, free_quota_micros: int) -> None:
         self.database, self.free_quota_micros = database, free_quota_micros
@@ -93,7 +93,7 @@ class Accounts:
     def create(self, email: str, password: str | None = None, *, is_admin: bool = False) -> Account:
         """A new account with the free quota. Without a password nobody can sign in to it.
 
-        Raises `InvalidField` for an address that is none or has an account already, and for a password too short or long.
+        Raises `InvalidField` for an address that is none or is taken, and a password too short or long.
         """
         account = Account(
             email=clean_email(email),
@@ -115,7 +115,7 @@ class Accounts:
         return account
 
     def verify(self, email: str, password: str) -> Account:
-        """The account of an e-mail address and its password. Raises `Unauthenticated`, the same for either being wrong."""
+        """The account of address and password. Raises `Unauthenticated`, the same for either being wrong."""
         with self.database.read() as session:
             account = session.scalar(select(Account).where(Account.email == email.strip().lower()))
         # Hash in any case: the time must not tell whether the address has an account.

@@ -28,7 +28,7 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """Which calls: each field that is not None must match. Times in milliseconds since 1970, `until_ms` not included.
+    """Which calls: each field that is not None must match. Times: milliseconds since 1970; `until_ms` is out.
 
     `outcome` is "answered", "replayed", a refusal's code, or "refused" for all of those.
     """
@@ -76,7 +76,7 @@ class Page:
 
 
 class CallLog:
-    """Every method blocks for the database (from an event loop: `database.run`). `account_id` None is everybody's."""
+    """Every method blocks: in an event loop, `database.run` it. No `account_id`: everybody's."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -86,7 +86,7 @@ class CallLog:
         account_id: int | None,
         which: CallFilter = CallFilter(),
         cursor: str | None = None,
-        size: int = 50,  # noqa: B008
+        size: int = 50,
     ) -> Page:
         """Raises `InvalidField` for a cursor that is not one of ours, or a size out of range."""
         if size not in PAGE_SIZES:
@@ -114,7 +114,7 @@ class CallLog:
             raise NotFound("there is no such call in your log")
         return call
 
-    def csv(self, account_id: int | None, which: CallFilter = CallFilter()) -> Iterator[str]:  # noqa: B008
+    def csv(self, account_id: int | None, which: CallFilter = CallFilter()) -> Iterator[str]:
         """The lines of a CSV file, newest call first; memory stays small however long the log is."""
         yield _line(CSV_COLUMNS)
         cursor: str | None = None
@@ -134,8 +134,9 @@ class CallLog:
         return balance
 
 
-def _of(account_id: int | None) -> Select[tuple[Call]]:
-    return select(Call) if account_id is None else select(Call).where(Call.account_id == account_id)
+def _of(account_id: int | None) -> Select[Call]:
+    calls = select(Call)
+    return calls if account_id is None else calls.where(Call.account_id == account_id)
 
 
 def _cursor(call_id: int) -> str:

@@ -1,7 +1,6 @@
-"""The only writer of calls and their money: whatever waits is committed in one durable transaction, then replies go."""
+"""The only writer of calls and their money: what waits is committed in one transaction, then replies go."""
 
 import asyncio
-import json
 import queue
 import threading
 import time
@@ -33,7 +32,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Draft:
-    """A call that is under way: what its row in the log will say. `request` is kind and type id, once they are known."""
+    """A call under way: what its row in the log will say. `request`: kind and type id, once known."""
 
     dialect: str
     trace_id: str
@@ -70,7 +69,7 @@ Render = Callable[[Answer, Receipt], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A committed reply, to be sent as it is. `replayed`: it was stored before, and nothing was charged now."""
+    """A committed reply, to be sent as it is. `replayed`: it was stored before; nothing was charged now."""
 
     status: int
     body: bytes
@@ -112,7 +111,6 @@ class Waiting:
 
     draft: Draft
     what: Charge | Note
-    detail: str | None = None
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     future: asyncio.Future[Any] = field(init=False)
 
@@ -157,12 +155,10 @@ class Journal:
     ) -> Reply:
         """Takes the money, logs the call and keeps the reply, in one transaction; `render` runs inside it.
 
-        Raises `InsufficientCredit`, `IdempotencyConflict`, `ReplyExists` or `Unavailable`; then nothing was written.
+        Raises `InsufficientCredit`, `IdempotencyConflict`, `ReplyExists`, `Unavailable`: nothing was written.
         """
         charge = Charge(answer, price_micros, render, token, request_sha256)
-        reply: Reply = await self._commit(
-            Waiting(draft, charge, json.dumps(asdict(answer), ensure_ascii=False))
-        )
+        reply: Reply = await self._commit(Waiting(draft, charge))
         return reply
 
     async def refuse(self, draft: Draft, refusal: Refusal, status: int) -> Receipt:
@@ -198,7 +194,7 @@ class Journal:
         self._book.close()
 
     def _settle(self, group: Sequence[Waiting]) -> list[tuple[Waiting, object]]:
-        """What becomes of each call of the group: a `Reply` or `Receipt`, or the exception that its caller gets."""
+        """What becomes of each call: a `Reply` or `Receipt`, or the exception that its caller gets."""
         try:
             return self._write(group)
         except self._book.down as error:
@@ -239,7 +235,7 @@ class Journal:
         )
 
     def _stands(self, trace_id: str, error: Exception) -> bool:
-        """Whether a commit whose confirmation was lost has happened: asked of the database, as soon as it answers."""
+        """Whether a commit whose confirmation was lost has happened: ask the database, once it answers."""
         for pause in DOUBT_SECONDS:
             time.sleep(pause)
             self._book.close()
@@ -264,7 +260,7 @@ class Page:
         """The `Reply` or `Receipt`, or the exception; a call that gets an exception leaves no row."""
         try:
             if isinstance(waiting.what, Charge):
-                return self._charge(waiting.draft, waiting.what, waiting.detail)
+                return self._charge(waiting.draft, waiting.what)
             return _receipt(self._note(waiting.draft, waiting.what))
         except (Refusal, ReplyExists) as refusal:
             return refusal
@@ -273,17 +269,17 @@ class Page:
             return error
 
     def _note(self, draft: Draft, note: Note) -> CallRow:
-        row = self._row(draft, note.outcome, note.status, 0, note.sentence, None, None)
+        row = self._row(draft, note.outcome, note.status, note.sentence)
         self._log(row)
         return row
 
-    def _charge(self, draft: Draft, charge: Charge, detail: str | None) -> Reply:
+    def _charge(self, draft: Draft, charge: Charge) -> Reply:
         caller = draft.caller
         token = (caller.account_id, charge.token or "")
         self._raise_if_kept(token, charge)
         self._raise_if_short(caller, charge.price_micros)
         answer = charge.answer
-        row = self._row(draft, ANSWERED, 200, charge.price_micros, spoken(answer), detail, answer.confidence)
+        row = self._row(draft, ANSWERED, 200, spoken(answer), charge.price_micros, answer)
         reply = Reply(row.status, charge.render(answer, _receipt(row)), _receipt(row))
         self._log(row)
         self._pay(row)
@@ -313,10 +309,9 @@ class Page:
         draft: Draft,
         outcome: str,
         status: int,
-        cost: int,
         result: str,
-        detail: str | None,
-        confidence: float | None,
+        cost: int = 0,
+        answer: Answer | None = None,
     ) -> CallRow:
         id_ = next(self._ids)
         kind, type_id = draft.request or (None, None)
@@ -332,8 +327,8 @@ class Page:
             outcome=outcome,
             status=status,
             result=storable(result)[:MAX_RESULT],
-            detail=detail,
-            confidence=confidence,
+            detail=None if answer is None else asdict(answer),
+            confidence=None if answer is None else answer.confidence,
             cost_micros=cost,
             balance_micros=self.held.balances[draft.caller.account_id] - cost,
             duration_ms=(time.perf_counter_ns() - draft.started_ns) // 1_000_000,
@@ -428,7 +423,7 @@ class StoredReplies:
         return await self.database.run(lambda: self._find(account_id, token))
 
     async def raise_if_stored(self, caller: Caller, token: str, request_sha256: bytes) -> None:
-        """Raises `ReplyExists` for the same request again, `IdempotencyConflict` for another under the same token."""
+        """Raises `ReplyExists` for the same request again, `IdempotencyConflict` for another request."""
         kept = await self.find(caller.account_id, token)
         if kept is not None:
             _raise_if_answered(kept, request_sha256)
@@ -446,7 +441,7 @@ class StoredReplies:
         return False
 
     async def poll(self, account_id: int, token: str) -> Reply | None:
-        """The reply of a task; None while it is running. Raises `NotFound` for one that never was, or is too old."""
+        """The reply of a task, None while it runs. Raises `NotFound` for one that never was or is too old."""
         kept = await self.find(account_id, token)
         if kept is None:
             raise NotFound("there is no such task; tasks are kept for a limited time")
@@ -459,7 +454,7 @@ class StoredReplies:
     async def finish(
         self, account_id: int, token: str, status: int, body: bytes, call_id: int | None = None
     ) -> None:
-        """The reply of a task that failed; the journal itself stores that of a charged one, which this never replaces."""
+        """The reply of a task that failed; that of a charged one is the journal's, and is never replaced."""
         await self.database.run(lambda: self._finish(account_id, token, status, body, call_id))
 
     def purge(self) -> int:

@@ -58,7 +58,7 @@ class NewKey:
 
 
 class KeyRing:
-    """`identify` and `check_credit` are for calls; the rest blocks for the database: `database.run` it from a loop."""
+    """`identify` and `check_credit` are for calls; the rest blocks: in an event loop, `database.run` it."""
 
     def __init__(self, database: Database, cache_seconds: float) -> None:
         self.database, self.cache_seconds = database, cache_seconds
@@ -66,9 +66,9 @@ class KeyRing:
         self._cache: dict[bytes, tuple[float, asyncio.Task[Caller | None]]] = {}
 
     async def identify(self, key: str | None) -> Caller:
-        """Who calls; also a revoked, expired or disabled key, so that its refusal can be logged (see `Caller.check`).
+        """Who calls; also with a revoked, expired or disabled key: `Caller.check` refuses it, to be logged.
 
-        Raises `Unauthenticated` for no key or one that was never ours, `Unavailable` when the database is down.
+        Raises `Unauthenticated` for no key or one never heard of, `Unavailable` when the database is down.
         """
         if not key:
             raise Unauthenticated("missing", "no API key was sent")
@@ -78,7 +78,7 @@ class KeyRing:
         return caller
 
     async def check_credit(self, caller: Caller, price_micros: int) -> None:
-        """Raises `InsufficientCredit` early, before work is done for nothing; the journal decides for good."""
+        """Raises `InsufficientCredit` before work is done for nothing; the journal decides for good."""
         if caller.can_pay(price_micros):
             return
         fresh = await self.database.run(lambda: self._read(ApiKey.id == caller.key_id)) or caller
@@ -111,8 +111,8 @@ class KeyRing:
             row = session.execute(query).one_or_none()
         return None if row is None else _caller(*row)
 
-    def create(self, account_id: int, name: str, rules: KeyRules = KeyRules()) -> NewKey:  # noqa: B008
-        """A new key of the account. Raises `InvalidField`, and `NotFound` for an account that does not exist."""
+    def create(self, account_id: int, name: str, rules: KeyRules = KeyRules()) -> NewKey:
+        """A new key of the account. Raises `InvalidField`, and `NotFound` without such an account."""
         secret = PREFIX + secrets.token_urlsafe(32)
         with self.database.write() as session:
             if session.get(Account, account_id) is None:
@@ -152,7 +152,7 @@ class KeyRing:
         self._change(key_id, account_id, name=_name(name), **rules.columns())
 
     def revoke(self, key_id: int, account_id: int | None = None) -> None:
-        """For good, and within `cache_seconds` for every process. The first revocation's time stays. Raises `NotFound`."""
+        """For good, felt within `cache_seconds` by every process. Raises `NotFound`."""
         self._change(key_id, account_id, revoked_ms=func.coalesce(ApiKey.revoked_ms, now_ms()))
 
     def _change(self, key_id: int, account_id: int | None, **values: object) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Select, case, func, or_, select, update
+from sqlalchemy import Select, case, func, select, update
 from sqlalchemy.orm import Session
 
 from legible.clock import now_ms
@@ -27,9 +27,9 @@ def post(
     reason: str,
     created_by: int | None = None,
 ) -> int:
-    """Adds an entry and moves the balance with it; returns the new balance. Calls are charged by the journal only.
+    """Adds an entry and moves the balance with it; returns the new balance. Only the journal charges calls.
 
-    Raises `InsufficientCredit` rather than let the balance go under zero, `NotFound` for an account that is not there.
+    Raises `InsufficientCredit` rather than let the balance go under zero, `NotFound` without such an account.
     """
     if abs(amount_micros) > MAX_AMOUNT_MICROS:
         raise InvalidField(
@@ -77,7 +77,7 @@ class Audit:
 
 
 def check(database: Database, progress: Progress = lambda done, total: None) -> Audit:
-    """Whether every balance is the sum of its entries and not negative, and charged calls and entries match one to one.
+    """Whether each balance is the sum of its entries, and not negative, and calls and entries match in pairs.
 
     `progress` is called with (accounts done, accounts in all). Reads one consistent snapshot.
     """
@@ -97,7 +97,7 @@ def check(database: Database, progress: Progress = lambda done, total: None) -> 
         return Audit(len(accounts), _count(session, Entry.id), _count(session, Call.id), tuple(problems))
 
 
-def _sums() -> Select[tuple[int, int, int]]:
+def _sums() -> Select[int, int, int]:
     total = func.coalesce(func.sum(Entry.amount_micros), 0)
     return (
         select(Account.id, Account.balance_micros, total)
@@ -107,7 +107,7 @@ def _sums() -> Select[tuple[int, int, int]]:
     )
 
 
-def _mismatched_calls() -> Select[tuple[int, str]]:
+def _mismatched_calls() -> Select[int, str | None]:
     """Answered calls without their entry, refused calls with one, and amounts or owners that differ."""
     answered = Call.outcome == "answered"
     problem = case(
@@ -120,12 +120,12 @@ def _mismatched_calls() -> Select[tuple[int, str]]:
     return (
         select(Call.id, problem.label("problem"))
         .outerjoin(Entry, Entry.call_id == Call.id)
-        .where(or_(problem.is_not(None)))
+        .where(problem.is_not(None))
         .order_by(Call.id)
     )
 
 
-def _orphans() -> Select[tuple[int]]:
+def _orphans() -> Select[int]:
     return (
         select(Entry.id)
         .outerjoin(Call, Call.id == Entry.call_id)

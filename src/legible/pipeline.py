@@ -25,8 +25,8 @@ Accepted = Callable[[Caller], Awaitable[None]]
 class Attempt:
     """What a dialect knows of a request before it has understood the body.
 
-    `token` is the name under which a charged reply is kept for 24 hours ("idempotency:<key>" or "task:<id>"), and
-    `request_sha256` what the body must hash to for a replay. `status` tells the HTTP status of a refusal, for the log.
+    `token` is the name under which a charged reply is kept for 24 hours ("idempotency:<key>" or "task:<id>"),
+    and `request_sha256` what the body must hash to for a replay. `status` tells a refusal's HTTP status.
     """
 
     dialect: str
@@ -73,11 +73,11 @@ class Pipeline:
     async def run(
         self, attempt: Attempt, parse: Callable[[], Request], render: Render, accepted: Accepted | None = None
     ) -> Reply:
-        """The committed reply. `parse` understands the body (raises `BadRequest`), `render` writes the reply's bytes.
+        """The committed reply. `parse` understands the body or raises `BadRequest`, `render` writes it.
 
         `accepted` hears of a call that has passed every check, before the recognition starts.
-        Raises `Refused` for a "no" that is in the call log, and a bare refusal for one that cannot be: `Unauthenticated`
-        when nobody is known to log it for, `Unavailable` when the log itself is down.
+        Raises `Refused` for a "no" that is in the call log, and a bare refusal for one that cannot be:
+        `Unauthenticated` when nobody is known to log it for, `Unavailable` when the log itself is down.
         """
         caller = await self.keys.identify(attempt.key)
         draft = Draft(attempt.dialect, attempt.trace_id, attempt.address, caller, time.time_ns() // 1_000_000)

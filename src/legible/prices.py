@@ -1,4 +1,4 @@
-"""The price list: the types that callers may name, their kinds, names and prices, edited by administrators."""
+"""The price list: the types that callers may name, with kind and price, edited by administrators."""
 
 import time
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class PricedType:
 
 
 class PriceList:
-    """`all`, `find` and `price` are for calls and answer from a copy; `rows` and `save` block for the database."""
+    """`all`, `find` and `price` are for calls and answer from a copy; `rows` and `save` block."""
 
     def __init__(self, database: Database, cache_seconds: float) -> None:
         self.database, self.cache_seconds = database, cache_seconds

@@ -1,8 +1,8 @@
-"""How often a key may call: a moving window of one second, counted in memory or, for several servers, in Redis."""
+"""How often a key may call: a moving second, counted in memory or, for several servers, in Redis."""
 
 import time
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING
 
 import structlog
 from limits import RateLimitItemPerSecond, WindowStats
@@ -13,6 +13,9 @@ from limits.strategies import MovingWindowRateLimiter as LocalWindow
 
 from legible.accounts import Caller
 from legible.errors import RateLimited
+
+if TYPE_CHECKING:
+    from redis.asyncio import ConnectionPool
 
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 2.0
@@ -35,7 +38,8 @@ class RateLimiter:
     def __init__(self, default_per_second: int, redis_url: str | None = None) -> None:
         self.default_per_second = default_per_second
         self.local = LocalWindow(MemoryStorage())
-        self.shared = None if redis_url is None else SharedWindow(_redis(redis_url))
+        self._pool = None if redis_url is None else _connections(redis_url)
+        self.shared = None if redis_url is None else SharedWindow(_storage(redis_url, self._pool))
         self._shared_again = 0.0
 
     async def check(self, caller: Caller) -> None:
@@ -81,18 +85,24 @@ class RateLimiter:
         log.warning("Redis does not answer; each process counts its own rate limits", error=str(error))
 
     async def close(self) -> None:
-        if self.shared is not None:
-            storage = cast(RedisStorage, self.shared.storage)
-            await storage.bridge.get_connection().aclose()
+        if self._pool is not None:
+            await self._pool.aclose()
 
 
-def _redis(url: str) -> RedisStorage:
+def _connections(url: str) -> "ConnectionPool":
+    from redis.asyncio import ConnectionPool
+
+    return ConnectionPool.from_url(
+        url, socket_timeout=REDIS_TIMEOUT_SECONDS, socket_connect_timeout=REDIS_TIMEOUT_SECONDS
+    )
+
+
+def _storage(url: str, pool: "ConnectionPool | None") -> RedisStorage:
     return RedisStorage(
         f"async+{url}",
         implementation="redispy",
         key_prefix="legible",
-        socket_timeout=REDIS_TIMEOUT_SECONDS,
-        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+        connection_pool=pool,  # type: ignore[arg-type]  # documented, but missing in its types
     )
 
 

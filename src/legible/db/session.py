@@ -1,4 +1,4 @@
-"""Opens the database: SQLite in a file or PostgreSQL, with the same rows, the same numbers and the same errors."""
+"""Opens the database: SQLite in a file or PostgreSQL, with the same rows, numbers and errors."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ BUSY_TIMEOUT_MS = 10_000
 
 
 def database_url(url: str) -> URL:
-    """The URL with our drivers: `postgresql://` (or `postgres://`) is spoken by psycopg, `sqlite://` by Python's sqlite3.
+    """The URL with our drivers: psycopg for `postgresql://` (or `postgres://`), Python's own for `sqlite://`.
 
     Raises `ValueError` for any other database.
     """
@@ -43,7 +43,7 @@ def database_url(url: str) -> URL:
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:
-    """What the driver is told. A database that hangs must become an error, so that callers hear "unavailable" in time."""
+    """What the driver is told. A database that hangs must become an error, and soon."""
     if url.get_backend_name() == "sqlite":
         # isolation_level None: we say BEGIN ourselves, since the driver's own BEGIN comes too late to lock.
         return {"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None, "check_same_thread": False}
@@ -61,7 +61,7 @@ class Database:
         self.url = database_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = open_engine(self.url)
-        # SQLite must lock before the first read of a transaction that will write, or two of them refuse each other.
+        # SQLite must lock before the first read of such a transaction, or two of them refuse each other.
         self._writes = self.engine.execution_options(begin="BEGIN IMMEDIATE")
         self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="database")
 
@@ -73,7 +73,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that writes, committed at the end of the block. Raises `Unavailable` when the database is down."""
+        """A transaction that writes, committed at the end. Raises `Unavailable` when the database is down."""
         with unavailable_if_down(), Session(self._writes, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -131,7 +131,7 @@ MIGRATION_LOCK = 0x1E61B1E
 
 
 def upgrade(url: str) -> None:
-    """Brings the schema up to this version. Safe to call from several processes at once, and when nothing is to be done."""
+    """Brings the schema up to this version. Harmless when it is, and from several processes at once."""
     parsed = database_url(url)
     engine = open_engine(parsed, poolclass=NullPool).execution_options(begin="BEGIN IMMEDIATE")
     with unavailable_if_down(), engine.connect() as connection:
@@ -145,7 +145,7 @@ def upgrade(url: str) -> None:
 
 
 def new_migration(why: str, folder: Path) -> None:
-    """Writes the migration that leads from the last one to `tables.py`, comparing with a fresh database in `folder`."""
+    """Writes the migration from the last one to `tables.py`, comparing with a fresh database in `folder`."""
     url = f"sqlite:///{folder / 'new_migration.db'}"
     upgrade(url)
     engine = open_engine(database_url(url), poolclass=NullPool)
@@ -155,8 +155,8 @@ def new_migration(why: str, folder: Path) -> None:
 
 def _outside_transaction(connection: Connection, statement: str) -> None:
     driver_connection = connection.connection.driver_connection
-    assert driver_connection is not None
-    driver_connection.execute(statement)
+    if driver_connection is not None:
+        driver_connection.execute(statement)
 
 
 def _alembic(connection: Connection | None = None) -> Config:

@@ -1,5 +1,5 @@
-"""The schema, on one page. Amounts are integer micros (1e-6 yuan); times are integer milliseconds since 1970, UTC,
-so that SQLite, PostgreSQL and the drivers underneath read and write the same numbers."""
+"""The schema, on one page. Amounts are integer micros (1e-6 yuan); times are integer milliseconds since 1970,
+UTC, so that SQLite, PostgreSQL and the drivers underneath read and write the same numbers."""
 
 from sqlalchemy import (
     JSON,
@@ -31,7 +31,7 @@ class Base(DeclarativeBase):
 
 
 class Account(Base):
-    """A user and their prepaid balance. The balance is the sum of the account's entries, always, and never negative."""
+    """A user and their prepaid balance: the sum of the account's entries, always, and never negative."""
 
     __tablename__ = "account"
     __table_args__ = (CheckConstraint("balance_micros >= 0", name="balance_not_negative"),)
@@ -84,7 +84,7 @@ class CallType(Base):
 
 
 class Call(Base):
-    """One request that carried a valid key, answered or refused. `log_id` is LOG + yyyymmdd + the id in six digits or more."""
+    """One request that carried a known key, answered or refused."""
 
     __tablename__ = "call"
     __table_args__ = (
@@ -93,7 +93,7 @@ class Call(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    log_id: Mapped[str] = mapped_column(unique=True)
+    log_id: Mapped[str] = mapped_column(unique=True)  # LOG + yyyymmdd + the id in six digits or more
     trace_id: Mapped[str] = mapped_column(unique=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
     key_id: Mapped[int] = mapped_column(ForeignKey("api_key.id"), index=True)
@@ -130,9 +130,10 @@ class Entry(Base):
 
 
 class StoredReply(Base):
-    """A charged success kept 24 hours: under its Idempotency-Key for replay byte for byte, or under its task id for polling.
+    """A reply that is kept 24 hours: a charged one for replay byte for byte, or that of a task for polling.
 
-    `token` is "idempotency:<key>" or "task:<id>"; `body` is None while an asynchronous task is still running."""
+    `token` is "idempotency:<key>" or "task:<id>"; `body` is None while an asynchronous task is still running.
+    """
 
     __tablename__ = "stored_reply"
     __table_args__ = (UniqueConstraint("account_id", "token"),)

@@ -39,14 +39,16 @@ class LocalEngine:
     async def recognize(self, task: Task) -> Answer:
         recognizer = self.recognizers.get(task.kind)
         if recognizer is None:
-            raise NotAvailable(f"recognizing {task.kind} is not available yet; allowed: {', '.join(sorted(self.kinds))}")
+            raise NotAvailable(
+                f"recognizing {task.kind} is not available yet; allowed: {', '.join(sorted(self.kinds))}"
+            )
         if self.pending >= self.capacity:
             raise Unavailable(f"{self.pending} recognitions are waiting already; try again in a moment")
         with self._counting:
             self.pending += 1
         future = self._threads.submit(recognizer, task)
         future.add_done_callback(self._done)
-        # A caller who hangs up takes the task out of the queue; one that a thread has begun counts until it is through.
+        # A caller who hangs up takes the task out of the queue; one that was begun counts to its end.
         return await asyncio.wrap_future(future)
 
     def _done(self, _: Future[Answer]) -> None:

@@ -1,4 +1,4 @@
-"""What the console keeps: logged-in browsers, preferences, top-up codes, reports, kept images, the audit log."""
+"""What the console keeps: browsers logged in, preferences, top-up codes, reports, images, the audit log."""
 
 from collections.abc import Sequence
 

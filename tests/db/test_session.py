@@ -1,0 +1,49 @@
+"""Databases are opened, migrated and compared with the schema page."""
+
+import threading
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from legible.db.session import Database, upgrade
+from legible.db.tables import Base
+
+
+def test_the_migrations_lead_exactly_to_the_schema_page(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_migrated_database_is_current_and_an_empty_one_is_not(database: Database, tmp_path: Path) -> None:
+    assert database.is_current()
+    empty = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    assert not empty.is_current()
+    empty.close()
+
+
+def test_upgrading_again_changes_nothing(database: Database, database_url: str) -> None:
+    upgrade(database_url)
+    assert database.is_current()
+
+
+def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            upgrade(url)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    database = Database(url)
+    assert database.is_current()
+    database.close()

@@ -1,0 +1,146 @@
+"""Private PostgreSQL and Redis servers for the tests, on sockets and ports of their own, gone afterwards."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+NOBODY = "postgres"  # whom PostgreSQL runs as when we are root, which it refuses to be
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """The URL of a fresh cluster, without a database name: append one."""
+    bin_dir = _postgresql_bin()
+    user = NOBODY if os.geteuid() == 0 else None
+    with _folder(user) as folder:
+        data = folder / "data"
+        initdb = [
+            bin_dir / "initdb",
+            "-D",
+            data,
+            "-U",
+            "legible",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-N",
+        ]
+        subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
+        # The tests end processes, not the machine: without fsync nothing that they look at changes.
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": folder,
+            "fsync": "off",
+            "shared_buffers": "32MB",
+        }
+        server = [
+            bin_dir / "postgres",
+            "-D",
+            data,
+            *(f"--{name}={value}" for name, value in settings.items()),
+        ]
+        with _running(server, folder, user):
+            _until(lambda: _postgresql_answers(folder))
+            yield f"postgresql://legible@/{{}}?host={folder}"
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """The URL of a fresh Redis that keeps nothing on disk."""
+    binary = shutil.which("redis-server") or _missing("redis-server")
+    port = free_port()
+    with _folder(None) as folder:
+        options = {"--port": port, "--bind": "127.0.0.1", "--save": "", "--appendonly": "no", "--dir": folder}
+        command = [binary, *(str(word) for option in options.items() for word in option)]
+        with _running(command, folder, None):
+            _until(lambda: _redis_answers(port))
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _postgresql_bin() -> Path:
+    found = shutil.which("postgres")
+    candidates = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not candidates:
+        _missing("PostgreSQL")
+    return candidates[-1]
+
+
+def _missing(what: str) -> str:
+    """Skips at home; fails in CI, where a test that did not run must not look green."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is not installed", pytrace=False)
+    pytest.skip(f"{what} is not installed")
+
+
+@contextmanager
+def _folder(user: str | None) -> Iterator[Path]:
+    """A folder with a path short enough for a unix socket, owned by the user."""
+    folder = Path(tempfile.mkdtemp(prefix="legible-"))
+    if user is not None:
+        shutil.chown(folder, user)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _running(command: list[object], folder: Path, user: str | None) -> Iterator[None]:
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(word) for word in command], stdout=log, stderr=log, user=user, cwd=folder
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _until(answers: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not answers():
+        if time.monotonic() > deadline:
+            pytest.fail("a server that the tests need did not start within 30 seconds", pytrace=False)
+        time.sleep(0.05)
+
+
+def _postgresql_answers(folder: Path) -> bool:
+    try:
+        psycopg.connect(host=str(folder), user="legible", dbname="postgres").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _redis_answers(port: int) -> bool:
+    client = redis.Redis(port=port)
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+    finally:
+        client.close()
