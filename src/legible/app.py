@@ -16,7 +16,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from legible import logs, model_store, recognizers, reference
+from legible import console, logs, model_store, recognizers, reference
 from legible.accounts import Accounts
 from legible.db.session import Database
 from legible.dialects.acedata import routes as acedata
@@ -78,10 +78,18 @@ def build_app(settings: Settings, recognizers: Mapping[Kind, Recognizer] | None 
         app.include_router(chapter.router)
     app.include_router(_operations(parts))
     app.include_router(_documents(chapters))
+    app.mount("/", _console(parts))
     app.exception_handler(Refusal)(v1.refused)
     app.exception_handler(HTTPException)(_http_error)
     app.add_middleware(Trace)
     return app
+
+
+def _console(parts: Parts) -> FastAPI:
+    """Mounted last, since it takes every path that no router has."""
+    return console.build(
+        parts.settings, parts.database, parts.accounts, parts.keys, parts.prices, parts.engine, _http_error
+    )
 
 
 def build_parts(settings: Settings, given: Mapping[Kind, Recognizer] | None) -> Parts:
@@ -149,7 +157,7 @@ def _operations(parts: Parts) -> APIRouter:
     @router.get("/readyz")
     async def readyz(request: HttpRequest) -> Response:
         checks = {
-            "models": getattr(request.app.state, "is_ready", False),
+            "models": getattr(request.app.state, "is_ready", False) and bool(parts.engine.kinds),
             "migrations": await _is_current(parts),
         }
         is_ready = all(checks.values())

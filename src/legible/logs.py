@@ -29,9 +29,21 @@ def configure(level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, hide_secrets, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=StandardError,
+        cache_logger_on_first_use=True,
     )
     _adopt_library_lines(shared, last, level)
+
+
+class StandardError:
+    """Writes a finished line to whatever standard error is at that moment."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+
+    debug = info = warning = error = critical = msg
 
 
 def _adopt_library_lines(
