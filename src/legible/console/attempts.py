@@ -1,0 +1,26 @@
+"""How often somebody may try a password, a code or an example, counted by address, e-mail or account."""
+
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+LOG_IN_BY_ADDRESS = parse("30/5 minutes")
+LOG_IN_BY_EMAIL = parse("10/15 minutes")
+SIGN_UP_BY_ADDRESS = parse("10/hour")
+REDEEM_BY_ACCOUNT = parse("10/10 minutes")
+DEMO_BY_ADDRESS = parse("60/minute")
+
+
+class Attempts:
+    """Counts in this process, which is enough against guessing: N servers allow N times a small number."""
+
+    def __init__(self) -> None:
+        self._window = MovingWindowRateLimiter(MemoryStorage())
+
+    def allow(self, item: RateLimitItem, who: str) -> bool:
+        """Counts one attempt; False when it is one too many."""
+        return self._window.hit(item, who.lower())
+
+    def forget(self, item: RateLimitItem, who: str) -> None:
+        """A success: earlier failures no longer count."""
+        self._window.clear(item, who.lower())

@@ -1,0 +1,93 @@
+"""How amounts, times and durations are shown to people."""
+
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from babel.dates import format_datetime
+from markupsafe import Markup
+
+from legible.console.i18n import locale
+
+MICROS = 1_000_000
+
+
+def money(micros: int | None) -> str:
+    """Yuan with separators, at least two decimals and as many as the amount needs: "¥1,234.50", "−¥0.001"."""
+    if micros is None:
+        return "–"
+    whole, rest = divmod(abs(micros), MICROS)
+    decimals = f"{rest:06d}".rstrip("0").ljust(2, "0")
+    return f"{'−' if micros < 0 else ''}¥{whole:,}.{decimals}"
+
+
+def plain_money(micros: int) -> str:
+    """The same without sign and separators, for form fields and files: "1234.5"."""
+    return format(Decimal(micros) / MICROS, "f")
+
+
+def parse_money(text: str, *, most: int = 10**9 * MICROS) -> int | None:
+    """Micros of a typed amount of yuan; None unless it is from 0 to `most` with at most six decimals."""
+    try:
+        micros = Decimal(text.strip().lstrip("¥").replace(",", "")) * MICROS
+    except InvalidOperation:
+        return None
+    if not micros.is_finite() or micros != micros.to_integral_value() or not 0 <= micros <= most:
+        return None
+    return int(micros)
+
+
+@cache
+def zone_names() -> tuple[str, ...]:
+    """The time zones that a user can choose."""
+    return (
+        "UTC",
+        *sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/")),
+    )
+
+
+def zone(name: str | None) -> tzinfo:
+    """The zone of that name, UTC where there is none."""
+    try:
+        return ZoneInfo(name) if name and name != "UTC" else UTC
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def moment(milliseconds: int) -> datetime:
+    """The time of a row, in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def time_tag(milliseconds: int | None, language: str, where: tzinfo) -> Markup:
+    """A `<time>` in the user's zone, with UTC on hover."""
+    if milliseconds is None:
+        return Markup("–")
+    utc = moment(milliseconds)
+    shown = format_datetime(utc, "medium", tzinfo=where, locale=locale(language))
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        utc.isoformat(timespec="milliseconds"), utc.strftime("%Y-%m-%d %H:%M:%S UTC"), shown
+    )
+
+
+def milliseconds(value: float | None) -> str:
+    """A duration: "12 ms", "1.53 s"."""
+    if value is None:
+        return "–"
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.2f} s"
+
+
+def percent(part: float, whole: float) -> str:
+    """A share: "97.3%"; a dash when there is nothing to share."""
+    return f"{100 * part / whole:.1f}%" if whole else "–"
+
+
+def count(value: int) -> str:
+    """A number with separators."""
+    return f"{value:,}"
+
+
+def spreadsheet_safe(text: str) -> str:
+    """The text so that a spreadsheet does not take it for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -1,0 +1,263 @@
+"""API keys: make one (shown once), limit it, disable, rotate, delete; see what each was used for."""
+
+from datetime import date, timedelta
+
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy import func, select
+
+from legible.clock import now_ms
+from legible.console.formats import moment, parse_money
+from legible.console.i18n import mark
+from legible.console.kinds import known
+from legible.console.statistics import day_start_ms
+from legible.console.web import Form, FormDep, MemberDep, MemberVisit
+from legible.db.tables import ApiKey, Call
+from legible.errors import InvalidField, NotFound
+from legible.keys import KeyRules, NewKey
+from legible.tasks import Kind
+
+router = APIRouter(prefix="/console/keys")
+
+MAX_RATE = 1_000_000
+TRIAL_MS = 3_600_000
+TRIAL_CAP_MICROS = 500_000
+DAY_MS = 24 * 3_600_000
+ERRORS = {
+    "name": mark("Give the key a name of 1 to 100 characters."),
+    "expires": mark("The day must be in the future."),
+    "spend_cap": mark("Write an amount in yuan, like 10 or 0.5."),
+    "rate": mark("Write a whole number of at least 1 and at most the account's limit, or nothing."),
+    "kinds": mark("Choose at least one kind."),
+    "addresses": mark("Write IP addresses or networks like 203.0.113.0/24, one a line."),
+}
+
+
+class Invalid(Exception):  # noqa: N818 - shown beside its field
+    """A field of the form that cannot be used."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+
+
+def _rules(visit: MemberVisit, form: Form, *, is_enabled: bool = True) -> KeyRules:
+    """Raises `Invalid`."""
+    return KeyRules(
+        expires_ms=_expiry(visit, form["expires"]),
+        spend_cap_micros=_cap(form["spend_cap"]),
+        kinds=_kinds(form),
+        addresses=[line.strip() for line in form["addresses"].split() if line.strip()] or None,
+        rate_per_second=_rate(visit, form),
+        is_enabled=is_enabled,
+    )
+
+
+def _expiry(visit: MemberVisit, text: str) -> int | None:
+    """The end of the chosen day, in the user's zone."""
+    if not text:
+        return None
+    try:
+        expires_ms = day_start_ms(date.fromisoformat(text) + timedelta(1), visit.zone)
+    except (ValueError, OverflowError):
+        raise Invalid("expires") from None
+    if expires_ms <= now_ms():
+        raise Invalid("expires")
+    return expires_ms
+
+
+def _cap(text: str) -> int | None:
+    if not text:
+        return None
+    micros = parse_money(text)
+    if micros is None:
+        raise Invalid("spend_cap")
+    return micros
+
+
+def account_rate(visit: MemberVisit) -> int:
+    """Calls a second that the account may make with one key; 0 is no limit."""
+    own = visit.console.accounts.get(visit.person.id).rate_per_second
+    return visit.console.settings.rate_per_second if own is None else own
+
+
+def _rate(visit: MemberVisit, form: Form) -> int | None:
+    """A key's own rate can only be lower than the account's, which is the administrator's to raise."""
+    if not form["rate"]:
+        return None
+    rate = form.number("rate", 1, account_rate(visit) or MAX_RATE)
+    if rate is None:
+        raise Invalid("rate")
+    return rate
+
+
+def _kinds(form: Form) -> list[Kind] | None:
+    if form["which_kinds"] != "some":
+        return None
+    kinds = [kind for text in form["kinds[]"].split(",") if (kind := known(text))]
+    if not kinds:
+        raise Invalid("kinds")
+    return kinds
+
+
+def as_form(visit: MemberVisit, key: ApiKey) -> Form:
+    """The form that would make this key."""
+    expires = moment(key.expires_ms - 1).astimezone(visit.zone).date().isoformat() if key.expires_ms else ""
+    return Form(
+        {
+            "name": key.name,
+            "expires": expires,
+            "spend_cap": "" if key.spend_cap_micros is None else f"{key.spend_cap_micros / 1_000_000:g}",
+            "which_kinds": "all" if key.kinds is None else "some",
+            "kinds[]": ",".join(key.kinds or []),
+            "addresses": "\n".join(key.addresses or []),
+            "rate": "" if key.rate_per_second is None else str(key.rate_per_second),
+        }
+    )
+
+
+@router.get("")
+def key_list(visit: MemberDep) -> Response:
+    return _list(visit, Form())
+
+
+def _list(
+    visit: MemberVisit, form: Form, status: int = 200, error: str = "", made: NewKey | None = None
+) -> Response:
+    keys = visit.console.keys.list(visit.person.id)
+    shows_old = visit.request.query_params.get("old") == "1"
+    now = now_ms()
+    live = [
+        key for key in keys if key.revoked_ms is None and (key.expires_ms is None or key.expires_ms > now)
+    ]
+    return visit.page(
+        "keys.html",
+        status,
+        here="keys",
+        keys=keys if shows_old else live,
+        hidden=0 if shows_old else len(keys) - len(live),
+        calls=_calls_by_key(visit),
+        form=form,
+        field=error,
+        error=ERRORS.get(error),
+        made=made,
+        now=now,
+        kinds=sorted(visit.console.engine.kinds),
+        account_rate=account_rate(visit),
+        tomorrow=moment(now + DAY_MS).astimezone(visit.zone).date().isoformat(),
+    )
+
+
+def _calls_by_key(visit: MemberVisit) -> dict[int, int]:
+    query = select(Call.key_id, func.count()).where(Call.account_id == visit.person.id).group_by(Call.key_id)
+    with visit.console.database.read() as session:
+        return dict(session.execute(query).tuples().all())
+
+
+@router.post("")
+def create_key(visit: MemberDep, form: FormDep) -> Response:
+    """The page that follows shows the key, this once; it is kept nowhere, not even in the browser's cache."""
+    try:
+        made = visit.console.keys.create(visit.person.id, form["name"], _rules(visit, form))
+    except (Invalid, InvalidField) as refusal:
+        return _list(visit, form, 400, refusal.field)
+    return _list(visit, Form(), made=made)
+
+
+@router.post("/trial")
+def trial_key(visit: MemberDep, form: FormDep) -> Response:
+    """A key for "Try it": one hour, half a yuan."""
+    name = f"{visit.translate(mark('Try it'))} {moment(now_ms()).astimezone(visit.zone):%m-%d %H:%M}"
+    rules = KeyRules(expires_ms=now_ms() + TRIAL_MS, spend_cap_micros=TRIAL_CAP_MICROS)
+    made = visit.console.keys.create(visit.person.id, name, rules)
+    return JSONResponse(
+        {"id": made.id, "name": name, "key": made.secret}, headers={"Cache-Control": "no-store"}
+    )
+
+
+def _own(visit: MemberVisit, key_id: int) -> ApiKey:
+    try:
+        return visit.console.keys.get(key_id, visit.person.id)
+    except NotFound:
+        raise HTTPException(404) from None
+
+
+@router.get("/{key_id}")
+def one_key(visit: MemberDep, key_id: int) -> Response:
+    key = _own(visit, key_id)
+    return _one(visit, key, as_form(visit, key))
+
+
+def _one(visit: MemberVisit, key: ApiKey, form: Form, status: int = 200, error: str = "") -> Response:
+    return visit.page(
+        "key.html",
+        status,
+        here="keys",
+        key=key,
+        calls=_calls_by_key(visit).get(key.id, 0),
+        form=form,
+        field=error,
+        error=ERRORS.get(error),
+        now=now_ms(),
+        kinds=sorted({*visit.console.engine.kinds, *(Kind(kind) for kind in key.kinds or [])}),
+        account_rate=account_rate(visit),
+        tomorrow=moment(now_ms() + DAY_MS).astimezone(visit.zone).date().isoformat(),
+    )
+
+
+@router.post("/{key_id}")
+def save_key(visit: MemberDep, form: FormDep, key_id: int) -> Response:
+    key = _own(visit, key_id)
+    try:
+        rules = _rules(visit, form, is_enabled=key.is_enabled)
+        visit.console.keys.update(key_id, form["name"], rules, visit.person.id)
+    except (Invalid, InvalidField) as refusal:
+        return _one(visit, key, form, 400, refusal.field)
+    return visit.redirect(f"/console/keys/{key_id}", "key-saved")
+
+
+def rules_of(key: ApiKey, *, is_enabled: bool | None = None) -> KeyRules:
+    """The rules that a key has."""
+    return KeyRules(
+        expires_ms=key.expires_ms,
+        spend_cap_micros=key.spend_cap_micros,
+        kinds=None if key.kinds is None else [Kind(kind) for kind in key.kinds],
+        addresses=key.addresses,
+        rate_per_second=key.rate_per_second,
+        is_enabled=key.is_enabled if is_enabled is None else is_enabled,
+    )
+
+
+@router.post("/{key_id}/enabled")
+def set_enabled(visit: MemberDep, form: FormDep, key_id: int) -> Response:
+    key = _own(visit, key_id)
+    is_enabled = form["enabled"] == "1"
+    visit.console.keys.update(key_id, key.name, rules_of(key, is_enabled=is_enabled), visit.person.id)
+    return visit.redirect("/console/keys", "key-enabled" if is_enabled else "key-disabled")
+
+
+@router.post("/{key_id}/rotate")
+def rotate(visit: MemberDep, form: FormDep, key_id: int) -> Response:
+    """A new key with the same rules; the old one goes on for as long as was chosen."""
+    key = _own(visit, key_id)
+    if key.revoked_ms is not None:
+        raise HTTPException(404)
+    hours = form.number("overlap", 0, 24 * 30) or 0
+    made = visit.console.keys.create(visit.person.id, key.name, rules_of(key, is_enabled=True))
+    if hours == 0:
+        visit.console.keys.revoke(key_id, visit.person.id)
+    else:
+        ends_ms = min(now_ms() + hours * 3_600_000, key.expires_ms or 2**62)
+        old = rules_of(key)
+        rules = KeyRules(
+            ends_ms, old.spend_cap_micros, old.kinds, old.addresses, old.rate_per_second, old.is_enabled
+        )
+        visit.console.keys.update(key_id, key.name, rules, visit.person.id)
+    return _list(visit, Form(), made=made)
+
+
+@router.post("/{key_id}/delete")
+def delete(visit: MemberDep, form: FormDep, key_id: int) -> Response:
+    """Its calls stay in the log, so its row stays too; it can never be used again."""
+    _own(visit, key_id)
+    visit.console.keys.revoke(key_id, visit.person.id)
+    return visit.redirect("/console/keys", "key-deleted")

@@ -1,0 +1,124 @@
+// What every page can use: copying, asking before something is deleted, the menu on small screens, downloads with progress.
+
+const KEYS = "legible-keys";
+
+export function knownKeys() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEYS)) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+export function rememberKey(name, key) {
+  // Only for this tab: a key in localStorage would outlive the log-out.
+  const others = knownKeys().filter((known) => known.key !== key);
+  sessionStorage.setItem(KEYS, JSON.stringify([{ name, key }, ...others].slice(0, 10)));
+}
+
+export function csrf() {
+  return document.querySelector('input[name="csrf"]')?.value ?? "";
+}
+
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value != null) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child != null));
+  return made;
+}
+
+export function money(micros) {
+  const [whole, rest] = [Math.trunc(Math.abs(micros) / 1e6), Math.abs(micros) % 1e6];
+  const decimals = String(rest).padStart(6, "0").replace(/0+$/, "").padEnd(2, "0");
+  return `${micros < 0 ? "−" : ""}¥${whole.toLocaleString("en")}.${decimals}`;
+}
+
+async function copy(button) {
+  const source = document.querySelector(button.dataset.copy);
+  const text = "value" in source ? source.value : source.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Over plain HTTP browsers offer no clipboard: select it, and the old command copies.
+    const area = element("textarea", { class: "visually-hidden" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  button.setAttribute("data-copied", "");
+  button.querySelector(".icon")?.classList.add("good");
+  setTimeout(() => button.querySelector(".icon")?.classList.remove("good"), 1500);
+}
+
+async function download(link) {
+  const state = document.querySelector("#download-state");
+  const bar = state.querySelector("progress");
+  state.hidden = false;
+  bar.removeAttribute("value");
+  const response = await fetch(link.href);
+  if (!response.ok) {
+    location.href = link.href;
+    return;
+  }
+  const total = Math.max(1, Number(response.headers.get("x-total-rows")));
+  const name = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") ?? "")?.[1] ?? "legible";
+  const parts = [];
+  let rows = 0;
+  for (let reader = response.body.getReader(), step; !(step = await reader.read()).done; ) {
+    parts.push(step.value);
+    for (const byte of step.value) rows += byte === 10;
+    bar.value = Math.min(1, rows / total);
+  }
+  const url = URL.createObjectURL(new Blob(parts, { type: response.headers.get("content-type") }));
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  state.hidden = true;
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-copy], [data-toggle], [data-use-key], [data-download]");
+  if (!target) return;
+  if (target.dataset.copy) copy(target);
+  if (target.dataset.toggle) {
+    event.preventDefault();
+    document.getElementById(target.dataset.toggle).classList.toggle("open");
+  }
+  if (target.hasAttribute("data-download")) {
+    event.preventDefault();
+    download(target).catch(() => (location.href = target.href));
+  }
+});
+
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset?.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = false;
+});
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+
+for (const field of document.querySelectorAll("[data-time-zone]")) {
+  field.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+}
+
+const made = document.querySelector("[data-made-key]");
+if (made) rememberKey(`…${made.textContent.slice(-4)}`, made.textContent);
+
+for (const leave of document.querySelectorAll('form[action="/logout"], form[action="/login"]')) {
+  leave.addEventListener("submit", () => sessionStorage.removeItem(KEYS));
+}
+
+const theme = document.querySelector("[data-theme-switch]");
+if (theme && !document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches) {
+  theme.href = theme.href.replace("/theme/dark", "/theme/light");
+}

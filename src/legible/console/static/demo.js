@@ -1,0 +1,38 @@
+// The landing page's examples: asks the server to read one of its own samples, and draws what it says.
+
+import { characters, picture, spoken } from "./draw.js";
+
+const at = (id) => document.getElementById(id);
+const words = JSON.parse(at("demo-words")?.textContent ?? "{}");
+
+// Our own answers have the fields of `tasks.py`; the drawing takes them in camel case.
+function ours(answer) {
+  const [x, y] = answer.point ?? [];
+  return { ...answer, pieceX: answer.piece_x, text: answer.text ?? (answer.box ? String(answer.box[0]) : undefined), point: answer.point && { x, y } };
+}
+
+async function read(button) {
+  for (const other of at("samples").children) other.setAttribute("aria-pressed", String(other === button));
+  const [file, kind] = [button.dataset.file, button.dataset.kind];
+  const sample = button.querySelector("img");
+  const image = { name: sample.alt, url: sample.src, width: sample.naturalWidth, height: sample.naturalHeight };
+  at("stage").replaceChildren(picture(image, kind, null, words));
+  at("result").hidden = false;
+  try {
+    const response = await fetch(`/demo/${file}.json`);
+    if (!response.ok) throw new Error(String(response.status));
+    const { answer, refused, milliseconds } = await response.json();
+    const known = refused ? { refused: words.refused } : ours(answer);
+    at("stage").replaceChildren(picture(image, kind, known, words));
+    at("outcome").textContent = refused ? "" : spoken(known, words);
+    at("characters").replaceChildren(...(refused ? [] : characters(known)));
+    at("took").textContent = refused ? words.refused : words.took.replace("{ms}", milliseconds);
+  } catch {
+    at("took").textContent = words.offline;
+  }
+}
+
+at("samples")?.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-file]");
+  if (button) read(button);
+});

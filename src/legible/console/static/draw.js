@@ -1,0 +1,110 @@
+// Reads a reply of any dialect into one form, and draws it on the picture.
+
+import { element } from "./app.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+
+// { refused } or { text, confidence, characters, expression, box, pieceX, candidates, confidences, objects, point, origin }
+export function readReply(dialect, reply) {
+  if (dialect === "captchaapi") {
+    const data = reply.data ?? {};
+    const reference = data.log_id;
+    if (reply.code !== 200) return { reference, refused: [reply.msg, data.detail].filter(Boolean).join(" · ") };
+    return {
+      reference, text: data.result, confidence: data.confidence, characters: data.characters, expression: data.expression,
+      box: data.box, pieceX: data.piece_x, candidates: data.candidates,
+    };
+  }
+  const reference = reply.trace_id;
+  if (reply.error || reply.success === false) return { reference, refused: `${reply.error?.code}: ${reply.error?.message}` };
+  const solution = reply.solution ?? {};
+  return {
+    reference, text: reply.text ?? solution.text, characters: reply.characters, confidence: reply.confidence,
+    confidences: solution.confidences, objects: solution.objects, origin: solution.origin, point: solution.point,
+    corner: solution.box, size: solution.size,
+  };
+}
+
+// The answer in a line.
+export function spoken(answer, words) {
+  if (answer.text != null) return answer.expression ? `${answer.expression} = ${answer.text}` : answer.text;
+  if (answer.point) return `${answer.point.x}, ${answer.point.y}`;
+  if (answer.objects) return `${words.tiles}: ${answer.objects.map(Number).join(", ") || words.none}`;
+  return "";
+}
+
+export function characters(answer) {
+  return (answer.characters ?? []).map(({ text, confidence }) =>
+    element(
+      "span", { class: "character" }, element("b", {}, text),
+      element("meter", { min: 0, max: 1, low: 0.5, high: 0.85, optimum: 1, value: confidence, "aria-label": text }),
+      element("small", {}, `${(100 * confidence).toFixed(confidence > 0.9995 ? 0 : 1)}%`),
+    ),
+  );
+}
+
+export function picture(image, kind, answer, words) {
+  const { width, height, url } = image;
+  const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": answer ? spoken(answer, words) : image.name });
+  // A picture of 100 pixels may be shown at three times its size, a larger one as it is.
+  svg.style.maxWidth = `${Math.max(width, Math.min(3 * width, 420))}px`;
+  svg.append(shape("image", { href: url, width, height }));
+  const draw = { slider: drawSlider, grid: drawGrid, click: drawClick }[kind];
+  if (answer && !answer.refused && draw) svg.append(...draw(answer, image, words).filter(Boolean));
+  return svg;
+}
+
+function shape(name, attributes, text) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text != null) made.textContent = text;
+  return made;
+}
+
+function label(x, y, text, size, anchor = "start") {
+  return shape("text", { x, y, class: "mark-label", "font-size": size, "text-anchor": anchor }, text);
+}
+
+function drawSlider({ box, text, pieceX, candidates = [] }, { width, height }, words) {
+  const [x, y, w, h] = box ?? [Number(text), 0, 0, height];
+  const size = Math.max(9, height / 13);
+  const others = (candidates ?? []).filter((candidate) => candidate.x !== x);
+  return [
+    ...others.map((other) => shape("line", { class: "mark faint", x1: other.x, x2: other.x, y1: 0, y2: height })),
+    shape("rect", { class: "mark shade", x, y, width: w, height: h }),
+    shape("line", { class: "mark", x1: x, x2: x, y1: 0, y2: height }),
+    label(Math.min(x + 4, width - 8 * size * 0.6), size * 1.2, `${words.gap} x=${x}`, size),
+    pieceX == null ? null : shape("line", { class: "mark faint", x1: pieceX, x2: pieceX, y1: 0, y2: height }),
+    pieceX == null ? null : label(pieceX + 4, height - size * 0.5, `${words.piece} x=${pieceX}`, size),
+  ];
+}
+
+function drawGrid({ confidences, objects }, { width, height }) {
+  const side = Math.round(Math.sqrt(confidences.length));
+  const [w, h] = [width / side, height / side];
+  return confidences.flatMap((confidence, index) => {
+    const [x, y] = [(index % side) * w, Math.floor(index / side) * h];
+    const hit = objects.includes(index);
+    const inset = hit ? 2 : 0;
+    return [
+      shape("rect", { class: hit ? "cell hit" : "cell", x: x + inset, y: y + inset, width: w - 2 * inset, height: h - 2 * inset }),
+      label(x + w * 0.06, y + h * 0.22, String(index), h * 0.18),
+      label(x + w * 0.94, y + h * 0.94, `${Math.round(100 * confidence)}%`, h * 0.14, "end"),
+    ];
+  });
+}
+
+function drawClick({ point, origin, corner }, { width, height }, words) {
+  if (!point) return [];
+  const size = Math.max(10, height / 22);
+  const radius = Math.max(8, height / 24);
+  const bottom = origin === "bottom-left";
+  return [
+    shape("line", { class: "mark faint", x1: 0, x2: width, y1: point.y, y2: point.y }),
+    shape("line", { class: "mark faint", x1: point.x, x2: point.x, y1: 0, y2: height }),
+    shape("circle", { class: "mark shade", cx: point.x, cy: point.y, r: radius }),
+    label(Math.min(point.x + radius, width * 0.7), Math.max(size, point.y - radius), `${words.point} ${corner?.join(", ") ?? ""}`, size),
+    shape("circle", { class: "mark shade", cx: 0, cy: bottom ? height : 0, r: radius / 2 }),
+    label(radius, bottom ? height - radius : size + radius / 2, `${words.origin} 0, 0`, size),
+  ];
+}

@@ -1,0 +1,276 @@
+// Try it: the real call, made by the page as a program would make it; its answer drawn; the code for it in seven languages.
+
+import { csrf, element, knownKeys, money, rememberKey } from "./app.js";
+import { characters, picture, readReply, spoken } from "./draw.js";
+import { LANGUAGES, Picture, fill, pictures } from "./snippets.js";
+
+const data = JSON.parse(document.getElementById("try-data").textContent);
+const { words } = data;
+const at = (id) => document.getElementById(id);
+const state = { kind: null, operation: null, image: null, files: {}, language: "curl", run: 0 };
+
+// Pictures
+
+function readAsBase64(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}
+
+async function measure(blob, name) {
+  const url = URL.createObjectURL(blob);
+  const probe = new Image();
+  probe.src = url;
+  await probe.decode();
+  return { name, url, base64: await readAsBase64(blob), width: probe.naturalWidth, height: probe.naturalHeight };
+}
+
+async function choose(blob, name) {
+  if (blob.size > data.maxImageBytes) return say(words.too_large);
+  try {
+    const image = await measure(blob, name);
+    if (state.image) URL.revokeObjectURL(state.image.url);
+    state.image = image;
+  } catch {
+    return say(words.not_image);
+  }
+  say("");
+  at("picked").textContent = `${name} · ${state.image.width} × ${state.image.height} px · ${(blob.size / 1024).toFixed(1)} KiB`;
+  at("base64").value = state.image.base64;
+  clearAnswer();
+}
+
+async function chooseSample(sample) {
+  for (const button of at("samples").children) button.setAttribute("aria-pressed", String(button.dataset.file === sample.file));
+  const response = await fetch(`/static/samples/${sample.file}`);
+  await choose(await response.blob(), sample.file);
+  for (const [name, value] of Object.entries(sample.values)) {
+    const input = document.querySelector(`[data-option="${name}"]`);
+    if (!input) continue;
+    if (input.type === "file") {
+      const piece = await fetch(`/static/samples/${value}`);
+      state.files[name] = await readAsBase64(await piece.blob());
+    } else input.value = value;
+  }
+  showCode();
+}
+
+function clearAnswer() {
+  at("result").hidden = true;
+  if (state.image) at("stage").replaceChildren(picture(state.image, state.kind.kind, null, words));
+  else at("stage").replaceChildren(element("p", { class: "muted" }, words.no_image));
+}
+
+function say(sentence) {
+  at("state").textContent = sentence;
+}
+
+// The form
+
+function showKind(kind, { keepImage = false } = {}) {
+  state.kind = data.kinds.find((page) => page.kind === kind);
+  for (const button of at("kinds").children) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
+  for (const about of document.querySelectorAll("[data-about]")) about.hidden = about.dataset.about !== kind;
+  at("samples").replaceChildren(...state.kind.samples.map(sampleButton));
+  at("dialect").replaceChildren(...state.kind.operations.map(({ dialect }) => new Option(data.dialects[dialect], dialect)));
+  if (state.kind.operations.some(({ dialect }) => dialect === data.dialect)) at("dialect").value = data.dialect;
+  showOperation();
+  if (keepImage) return;
+  state.image = null;
+  clearAnswer();
+  if (state.kind.samples.length) chooseSample(state.kind.samples[0]);
+}
+
+function sampleButton(sample) {
+  const button = element("button", { type: "button", class: "sample", "aria-pressed": "false", "data-file": sample.file, "data-truth": sample.truth });
+  button.append(element("img", { src: `/static/samples/${sample.file}`, alt: `${sample.truth}`, loading: "lazy" }));
+  button.addEventListener("click", () => chooseSample(sample));
+  return button;
+}
+
+function showOperation() {
+  state.operation = state.kind.operations.find(({ dialect }) => dialect === at("dialect").value);
+  state.files = {};
+  at("options").replaceChildren(...state.operation.options.map(optionField));
+  at("more-options").hidden = state.operation.options.length === 0;
+  at("more-options").open = state.operation.options.some((option) => option.is_required);
+  showCode();
+}
+
+function optionField(option) {
+  const id = `option-${option.field}`;
+  const input = {
+    choice: () => element("select", { id }, element("option", { value: "" }, "–"), ...option.choices.map((choice) => element("option", { translate: "no" }, choice))),
+    image: () => element("input", { id, type: "file", accept: "image/*" }),
+    number: () => element("input", { id, inputmode: "decimal", autocomplete: "off" }),
+    text: () => element("input", { id, autocomplete: "off" }),
+  }[option.type]();
+  input.dataset.option = option.field;
+  input.addEventListener("input", async () => {
+    if (option.type === "image") state.files[option.field] = input.files[0] ? await readAsBase64(input.files[0]) : undefined;
+    showCode();
+  });
+  const { label, hint } = data.options[option.field];
+  const field = element("div", { class: "field" }, element("label", { for: id }, label), input);
+  if (hint) field.append(element("p", { class: "hint", id: `${id}-hint` }, hint));
+  if (hint) input.setAttribute("aria-describedby", `${id}-hint`);
+  return field;
+}
+
+// What the user filled in, by field of the body; pictures as `Picture`s, since the code reads them from files.
+function options() {
+  const chosen = {};
+  for (const option of state.operation.options) {
+    const { value } = document.querySelector(`[data-option="${option.field}"]`);
+    if (option.type === "image") {
+      if (state.files[option.field]) chosen[option.field] = new Picture(option.field, `${option.field}.png`);
+    } else if (value.trim() !== "") {
+      chosen[option.field] = option.type === "number" && !Number.isNaN(Number(value)) ? Number(value) : value.trim();
+    }
+  }
+  return chosen;
+}
+
+// The call
+
+function request(key) {
+  const headers = { "content-type": "application/json" };
+  if (state.operation.key_header) headers[state.operation.key_header] = state.operation.key_header === "authorization" ? `Bearer ${key}` : key;
+  return { url: data.base + state.operation.path, headers, body: fill(state.operation.body, { key, options: options() }) };
+}
+
+function showCode() {
+  const [, write] = LANGUAGES[state.language];
+  at("snippet").textContent = write(request("YOUR_API_KEY"));
+}
+
+async function useKey() {
+  const chosen = at("key").value;
+  if (chosen === "paste") return at("pasted").value.trim();
+  if (chosen !== "trial") return knownKeys().find(({ key }) => key === chosen)?.key;
+  const response = await fetch("/console/keys/trial", {
+    method: "POST", headers: { "x-csrf-token": csrf(), "content-type": "application/x-www-form-urlencoded" }, body: "",
+  });
+  if (!response.ok) return null;
+  const { name, key } = await response.json();
+  rememberKey(name, key);
+  showKeys(key);
+  return key;
+}
+
+function showKeys(chosen) {
+  const select = at("key");
+  for (const option of select.querySelectorAll("[data-known]")) option.remove();
+  select.prepend(...knownKeys().map(({ name, key }) => element("option", { value: key, "data-known": true, translate: "no" }, name)));
+  select.value = chosen ?? knownKeys()[0]?.key ?? "trial";
+  at("paste-field").hidden = select.value !== "paste";
+}
+
+async function run() {
+  if (!state.image) return say(words.no_image);
+  at("run").disabled = true;
+  say(words.running);
+  try {
+    const key = await useKey();
+    if (!key) return say(words.no_key);
+    await call(key);
+    say("");
+  } catch {
+    say(words.offline);
+  } finally {
+    at("run").disabled = false;
+  }
+}
+
+async function call(key) {
+  const { url, headers, body } = request(key);
+  const sources = { image: state.image.base64, ...state.files };
+  const json = JSON.stringify(body, (_, value) => (value instanceof Picture ? sources[value.name] : value));
+  const started = performance.now();
+  const response = await fetch(new URL(url).pathname, { method: "POST", headers, body: json, credentials: "omit" });
+  const reply = await response.json();
+  const milliseconds = performance.now() - started;
+  await showAnswer(readReply(state.operation.dialect, reply), reply, response.status, milliseconds);
+}
+
+async function showAnswer(answer, reply, status, milliseconds) {
+  at("stage").replaceChildren(picture(state.image, state.kind.kind, answer, words));
+  at("result").hidden = false;
+  at("outcome").textContent = answer.refused ?? spoken(answer, words);
+  at("outcome").classList.toggle("bad", Boolean(answer.refused));
+  at("outcome").dataset.status = String(status);
+  at("characters").replaceChildren(...(answer.refused ? [] : characters(answer)));
+  at("raw").textContent = JSON.stringify(reply, null, 2);
+  const facts = [["HTTP", String(status)], [words.milliseconds, `${milliseconds.toFixed(0)} ms`]];
+  at("facts").replaceChildren(...facts.flatMap(fact));
+  if (!answer.reference) return;
+  // The log knows what it cost, whatever the dialect told.
+  const response = await fetch(`/console/calls/${encodeURIComponent(answer.reference)}.json`);
+  if (!response.ok) return;
+  const row = await response.json();
+  facts.push([words.server, `${row.duration_ms} ms`], [words.cost, money(row.cost_micros)], [words.balance, money(row.balance_now_micros)]);
+  if (row.confidence != null) facts.unshift([words.confidence, `${(100 * row.confidence).toFixed(1)}%`]);
+  const link = element("a", { href: `/console/calls/${row.log_id}` }, words.log);
+  at("facts").replaceChildren(...facts.flatMap(fact), element("dt", { translate: "no" }, row.log_id), element("dd", {}, link));
+  at("facts").dataset.cost = String(row.cost_micros);
+  at("balance").textContent = money(row.balance_now_micros);
+}
+
+function fact([name, value]) {
+  return [element("dt", {}, name), element("dd", {}, value)];
+}
+
+// Wiring
+
+for (const [name, [title]] of Object.entries(LANGUAGES)) {
+  const tab = element("button", { type: "button", role: "tab", id: `language-${name}`, "aria-controls": "snippet-panel", "aria-selected": String(name === state.language), tabindex: name === state.language ? 0 : -1 }, title);
+  tab.addEventListener("click", () => selectLanguage(name));
+  at("languages").append(tab);
+}
+
+function selectLanguage(name) {
+  state.language = name;
+  for (const tab of at("languages").children) {
+    const chosen = tab.id === `language-${name}`;
+    tab.setAttribute("aria-selected", String(chosen));
+    tab.tabIndex = chosen ? 0 : -1;
+  }
+  showCode();
+}
+
+at("languages").addEventListener("keydown", (event) => {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  const names = Object.keys(LANGUAGES);
+  const name = names[(names.indexOf(state.language) + step + names.length) % names.length];
+  selectLanguage(name);
+  at(`language-${name}`).focus();
+});
+
+at("kinds").addEventListener("click", (event) => event.target.dataset.kind && showKind(event.target.dataset.kind));
+at("dialect").addEventListener("change", showOperation);
+at("key").addEventListener("change", () => (at("paste-field").hidden = at("key").value !== "paste"));
+at("run").addEventListener("click", run);
+at("file").addEventListener("change", ({ target }) => target.files[0] && choose(target.files[0], target.files[0].name));
+for (const type of ["dragover", "dragleave", "drop"]) {
+  at("drop").addEventListener(type, (event) => {
+    event.preventDefault();
+    at("drop").classList.toggle("over", type === "dragover");
+    const file = type === "drop" && event.dataTransfer.files[0];
+    if (file) choose(file, file.name);
+  });
+}
+document.addEventListener("paste", (event) => {
+  const file = [...event.clipboardData.files].find(({ type }) => type.startsWith("image/"));
+  if (file) choose(file, file.name || "pasted.png");
+});
+
+showKeys();
+showKind(data.kind, { keepImage: Boolean(data.call) });
+if (data.call) {
+  const response = await fetch(`/console/calls/${encodeURIComponent(data.call)}/images/0`);
+  if (response.ok) await choose(await response.blob(), data.call);
+}
