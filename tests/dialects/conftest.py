@@ -2,12 +2,15 @@
 
 import base64
 import io
+import shutil
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,6 +29,7 @@ from legible.keys import KeyRules
 from legible.recognizers import Recognizer
 from legible.settings import Settings
 from legible.tasks import Answer, Character, Kind, Task, TextAnswer
+from tests.dialects.voices import VOICES, Voice
 
 
 def draw(text: str = "7364", size: tuple[int, int] = (120, 40), form: str = "PNG", **save: Any) -> bytes:
@@ -53,7 +57,7 @@ class Fake:
     tasks: int = 0
     last: Task | None = None
     error: Exception | None = None
-    before: Callable[[], object] = lambda: None
+    before: Callable[[], object] = object
 
     def __call__(self, task: Task) -> Answer:
         decode(task.images[0])
@@ -62,7 +66,9 @@ class Fake:
         if self.error is not None:
             raise self.error
         if task.threshold is not None and task.threshold > 0.9:
-            raise RecognitionFailed("no text was read with enough confidence", confidence=0.9, threshold=task.threshold)
+            raise RecognitionFailed(
+                "no text was read with enough confidence", confidence=0.9, threshold=task.threshold
+            )
         return TextAnswer(self.text, 0.9, tuple(Character(each, 0.97) for each in self.text))
 
 
@@ -78,6 +84,9 @@ class Service:
 
     def new_key(self, **rules: Any) -> str:
         return self.parts.keys.create(self.account_id, "another", KeyRules(**rules)).secret
+
+    def last_key_id(self) -> int:
+        return self.parts.keys.list(self.account_id)[0].id
 
     def calls(self, which: CallFilter = CallFilter()) -> Sequence[Call]:  # noqa: B008
         """The account's call log, oldest first."""
@@ -101,7 +110,9 @@ class Service:
 def served(app: FastAPI) -> Iterator[str]:
     """The URL of the app, behind uvicorn in a thread."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, forwarded_allow_ips="127.0.0.1")
+        config = uvicorn.Config(
+            app, lifespan="on", log_config=None, access_log=False, forwarded_allow_ips="127.0.0.1"
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
@@ -119,30 +130,57 @@ def served(app: FastAPI) -> Iterator[str]:
 Start = Callable[..., Service]
 
 
+@contextmanager
+def running(url: str, recognizers: Mapping[Kind, Recognizer], **settings: Any) -> Iterator[Service]:
+    """A service on a migrated database, with a new account."""
+    reads = Fake()
+    chosen = Settings(database_url=url, **({"rate_per_second": 0, "log_level": "error"} | settings))
+    app = build_app(chosen, {Kind.TEXT: reads, **recognizers})
+    with served(app) as address, httpx.Client(base_url=address, trust_env=False) as client:
+        yield with_new_account(Service(client, app.state.parts, reads, 0, ""))
+
+
+def with_new_account(service: Service) -> Service:
+    """The same app for somebody else, its recognizer as new."""
+    account = service.parts.accounts.create(f"{uuid.uuid4()}@example.com")
+    key = service.parts.keys.create(account.id, "first").secret
+    vars(service.reads).update(vars(Fake()))
+    return replace(service, account_id=account.id, key=key)
+
+
 @pytest.fixture
 def start(sqlite_url: str) -> Iterator[Start]:
-    """Starts services on the test's database: `start(recognizers=..., **settings)`."""
-    with ExitStack() as running:
+    """Starts services of the test's own: `start(recognizers, **settings)`."""
+    with ExitStack() as stack:
 
         def started(recognizers: Mapping[Kind, Recognizer] | None = None, **settings: Any) -> Service:
-            reads = Fake()
-            chosen = Settings(database_url=sqlite_url, **({"rate_per_second": 0, "log_level": "error"} | settings))
-            app = build_app(chosen, {Kind.TEXT: reads} | dict(recognizers or {}))
-            client = running.enter_context(httpx.Client(base_url=running.enter_context(served(app)), trust_env=False))
-            parts: Parts = app.state.parts
-            account = parts.accounts.create(f"somebody{len(parts.accounts.list())}@example.com")
-            key = parts.keys.create(account.id, "first").secret
-            return Service(client, parts, reads, account.id, key)
+            return stack.enter_context(running(sqlite_url, recognizers or {}, **settings))
 
         yield started
 
 
+@pytest.fixture(scope="session")
+def common_service(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all tests that can share it; accounts keep them apart."""
+    path = shutil.copy(sqlite_template, tmp_path_factory.mktemp("dialects") / "legible.db")
+    with running(f"sqlite:///{path}", {}) as service:
+        yield service
+
+
 @pytest.fixture
-def service(start: Start) -> Service:
-    return start()
+def service(common_service: Service) -> Service:
+    """A running service, and an account of the test's own."""
+    return with_new_account(common_service)
 
 
 @pytest.fixture(scope="session")
 def picture() -> str:
     """A good picture in base64."""
     return base64_of(draw())
+
+
+@pytest.fixture(params=VOICES, ids=lambda voice: voice.name)
+def voice(request: pytest.FixtureRequest) -> Voice:
+    """Each dialect in turn."""
+    said: Voice = request.param
+    return said
