@@ -204,9 +204,7 @@ def test_nobody_without_a_key_is_answered_or_logged(service: Service, voice: Voi
     assert service.calls() == []
 
 
-@pytest.mark.parametrize(
-    "key", ["lg_", "lg_" + "A" * 43, "Bearer", "ключ".encode().decode("latin-1")]
-)
+@pytest.mark.parametrize("key", ["lg_", "lg_" + "A" * 43, "Bearer", "ключ".encode().decode("latin-1")])
 def test_an_unknown_key_is_refused(service: Service, voice: Voice, picture: str, key: str) -> None:
     headers = {name: value.encode("latin-1") for name, value in voice.headers(key).items()}
     reply = service.client.post(voice.path, json=voice.body(picture), headers=headers)
