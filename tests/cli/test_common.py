@@ -1,11 +1,10 @@
 import pytest
 
-from legible.cli.common import yuan
-from tests.cli.conftest import Legible
+from tests.commands import Legible, run
 
 
-def test_the_installed_command_refuses_with_one_line_and_an_exit_code(process: Legible, tmp_path) -> None:
-    ran = process("user", "list", "--data", tmp_path / "typo")
+def test_the_installed_command_refuses_with_one_line_and_an_exit_code(tmp_path) -> None:
+    ran = run("user", "list", "--data", tmp_path / "typo", folder=tmp_path)
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert ran.err.startswith("legible: There is no database ")
 
@@ -67,11 +66,3 @@ def test_every_command_works_on_postgresql(bare: Legible, postgresql_url) -> Non
     assert bare("db", "upgrade", "--json", *place).json["current"] is True
     audit = bare("ledger", "check", "--json", *place).json
     assert (audit["entries"], audit["problems"]) == (2, [])
-
-
-@pytest.mark.parametrize(
-    ("micros", "shown"),
-    [(0, "0"), (1, "0.000001"), (95_500_000, "95.5"), (-1_000, "-0.001"), (10**9, "1000")],
-)
-def test_an_amount_is_shown_in_yuan_without_loss(micros, shown) -> None:
-    assert yuan(micros) == shown

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.cli.conftest import Legible
+from tests.commands import Legible
 
 
 def test_it_looks_at_weights_folder_and_database(bare: Legible) -> None:

@@ -1,6 +1,6 @@
 import re
 
-from tests.cli.conftest import Legible
+from tests.commands import Legible
 
 
 def test_a_key_is_shown_once_and_known_by_its_ends_afterwards(legible: Legible) -> None:

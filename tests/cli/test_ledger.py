@@ -1,6 +1,6 @@
 import sqlite3
 
-from tests.cli.conftest import Legible
+from tests.commands import Legible
 
 
 def test_books_that_are_right_are_said_to_be(legible: Legible) -> None:

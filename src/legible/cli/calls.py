@@ -1,15 +1,13 @@
 """`legible calls`: the call log."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from legible.cli.common import Data, DatabaseUrl, Json, open_database, print_json, print_table, when, yuan
+from legible.cli.common import Data, DatabaseUrl, Json, open_database, print_json, print_table, when
 from legible.cli.user import accounts
+from legible.money import yuan
 from legible.tasks import Kind
-
-if TYPE_CHECKING:
-    from legible.db.tables import Call
 
 
 def calls(
@@ -37,13 +35,14 @@ def calls(
 ) -> None:
     """List the latest calls, refused ones too."""
     from legible.calls import CallFilter, CallLog
+    from legible.dialects.v1.convert import call_fields
 
     with open_database(data, database) as opened:
         account_id = None if email is None else accounts(opened).by_email(email).id
         rows = CallLog(opened).page(account_id, CallFilter(kind=kind, outcome=outcome), size=limit).calls
         emails = {account.id: account.email for account in accounts(opened).list()}
     if as_json:
-        print_json([_as_json(row, emails[row.account_id]) for row in rows])
+        print_json([{"email": emails[row.account_id]} | call_fields(row) for row in rows])
         return
     print_table(
         ["log id", "time", "account", "api", "kind", "outcome", "result", "cost ¥>", "balance ¥>", "ms>"],
@@ -64,7 +63,3 @@ def calls(
         ],
         empty="No such call is in the log yet.",
     )
-
-
-def _as_json(row: "Call", email: str) -> dict[str, Any]:
-    return {"email": email} | {column.name: getattr(row, column.name) for column in row.__table__.columns}

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -121,11 +120,6 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
     # Piped output has no width of its own, and rich would fold it at 80.
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 240)
     console.print(table)
-
-
-def yuan(micros: int) -> str:
-    """An amount as people write it: 95500000 is "95.5"."""
-    return f"{Decimal(micros).scaleb(-6).normalize():f}"
 
 
 def when(milliseconds: int | None) -> str:

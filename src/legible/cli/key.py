@@ -13,9 +13,10 @@ from legible.cli.common import (
     print_table,
     settings,
     when,
-    yuan,
 )
 from legible.cli.user import Email, accounts, rate
+from legible.clock import iso
+from legible.money import yuan
 
 if TYPE_CHECKING:
     from legible.db.session import Database
@@ -107,6 +108,10 @@ def _state(row: "ApiKey") -> str:
     return "enabled" if row.is_enabled else "disabled"
 
 
+def _iso(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else iso(milliseconds)
+
+
 def _as_json(row: "ApiKey", email: str) -> dict[str, Any]:
     return {
         "id": row.id,
@@ -115,13 +120,13 @@ def _as_json(row: "ApiKey", email: str) -> dict[str, Any]:
         "prefix": row.prefix,
         "last_four": row.last_four,
         "rate_per_second": row.rate_per_second,
-        "spent_micros": row.spent_micros,
-        "spend_cap_micros": row.spend_cap_micros,
+        "spent": yuan(row.spent_micros),
+        "spend_cap": None if row.spend_cap_micros is None else yuan(row.spend_cap_micros),
         "kinds": row.kinds,
         "addresses": row.addresses,
         "is_enabled": row.is_enabled,
-        "created_ms": row.created_ms,
-        "expires_ms": row.expires_ms,
-        "revoked_ms": row.revoked_ms,
-        "last_used_ms": row.last_used_ms,
+        "created_at": iso(row.created_ms),
+        "expires_at": _iso(row.expires_ms),
+        "revoked_at": _iso(row.revoked_ms),
+        "last_used_at": _iso(row.last_used_ms),
     }

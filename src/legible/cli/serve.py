@@ -9,12 +9,14 @@ import socket
 import sys
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from legible.cli.common import Data, DatabaseUrl, Failure, open_database, settings, yuan
+from legible.cli.common import Data, DatabaseUrl, Failure, open_database, settings
+from legible.money import yuan
 from legible.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 ADMINISTRATOR = "admin@localhost"
 TEXT_TYPE = 50200
+SAMPLE_PICTURE = Path(str(files("legible"))) / "samples" / "text.png"
 
 
 def serve(
@@ -180,7 +183,7 @@ Reference: {url}/docs
 
 def curl_line(key: str, url: str) -> str:
     """For any POSIX shell, on Linux and macOS; `-d @-` drops the line breaks of base64 and takes any size."""
-    sample = shlex.quote(str(files("legible") / "samples" / "text.png"))
+    sample = shlex.quote(str(SAMPLE_PICTURE))
     return (
         f"""(printf '{{"image": "'; base64 < {sample}; printf '"}}') | """
         f"""curl -sS {url}/captcha/recognition/image2text -H 'authorization: Bearer {key}' """

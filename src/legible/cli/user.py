@@ -1,7 +1,6 @@
 """`legible user`: accounts, their passwords and their credit."""
 
 import sys
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,8 +14,9 @@ from legible.cli.common import (
     print_table,
     settings,
     when,
-    yuan,
 )
+from legible.clock import iso
+from legible.money import MICROS, parse_yuan, yuan
 
 if TYPE_CHECKING:
     from legible.accounts import Accounts
@@ -34,17 +34,12 @@ LARGEST_YUAN = 1_000_000_000
 
 def parse_amount(amount: str) -> int:
     """An amount in yuan as micros."""
-    try:
-        yuan = Decimal(amount)
-        # Compared before it is multiplied, since "1e999999999" is a short way to write a long number.
-        micros = yuan.scaleb(6) if 0 < yuan <= LARGEST_YUAN else Decimal(0)
-    except InvalidOperation:
-        micros = Decimal(0)
-    if micros == 0 or micros != int(micros):
+    micros = parse_yuan(amount, most_micros=LARGEST_YUAN * MICROS)
+    if micros is None:
         raise typer.BadParameter(
             f"got {amount!r}; allowed: yuan over 0, up to {LARGEST_YUAN}, with at most 6 decimals"
         )
-    return int(micros)
+    return micros
 
 
 @app.command()
@@ -117,8 +112,8 @@ def topup(
             {
                 "id": account.id,
                 "email": account.email,
-                "amount_micros": amount_micros,
-                "balance_micros": balance,
+                "amount": yuan(amount_micros),
+                "balance": yuan(balance),
             }
         )
     else:
@@ -166,7 +161,7 @@ def _as_json(account: "Account") -> dict[str, Any]:
         "email": account.email,
         "is_admin": account.is_admin,
         "is_enabled": account.is_enabled,
-        "balance_micros": account.balance_micros,
+        "balance": yuan(account.balance_micros),
         "rate_per_second": account.rate_per_second,
-        "created_ms": account.created_ms,
+        "created_at": iso(account.created_ms),
     }

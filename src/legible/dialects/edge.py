@@ -24,6 +24,7 @@ from legible.errors import (
     WrongContentType,
     WrongMethod,
 )
+from legible.money import yuan
 
 M = TypeVar("M", bound=BaseModel)
 Row = TypeVar("Row")
@@ -225,13 +226,6 @@ def sentence(refusal: Refusal) -> str:
             amounts = f"balance {yuan(refusal.balance)} yuan, price {yuan(refusal.price)} yuan"
             return f"{refusal.message}: {amounts}; {advice} and try again"
     return refusal.message
-
-
-def yuan(micros: int) -> str:
-    """An amount as a decimal: 95500000 is "95.5"."""
-    whole, part = divmod(abs(micros), 1_000_000)
-    decimals = f"{part:06d}".rstrip("0")
-    return f"{'-' if micros < 0 else ''}{whole}{'.' + decimals if decimals else ''}"
 
 
 def to_json(value: Any) -> bytes:

@@ -8,7 +8,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
 from legible.dialects.captchaapi.schemas import CaptchaRequest
-from legible.dialects.edge import row_of, yuan
+from legible.dialects.edge import row_of
 from legible.dialects.inputs import image_bytes
 from legible.errors import (
     BadRequest,
@@ -27,6 +27,7 @@ from legible.errors import (
     Unavailable,
 )
 from legible.images import ImageLimits
+from legible.money import yuan
 from legible.tasks import (
     Answer,
     ArithmeticAnswer,

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from legible.calls import CallFilter
+from legible.clock import iso
 from legible.db.tables import Call
-from legible.dialects.edge import parse_object, row_of, sentence, shown, yuan
+from legible.dialects.edge import parse_object, row_of, sentence, shown
 from legible.dialects.inputs import grid_image, grid_options, image_bytes, image_list, text_options
 from legible.dialects.v1.schemas import (
     ArithmeticFields,
@@ -36,6 +37,7 @@ from legible.errors import (
 )
 from legible.images import ImageLimits
 from legible.journal import Receipt
+from legible.money import yuan
 from legible.prices import PricedType
 from legible.tasks import Answer, ArithmeticOptions, ClickOptions, Kind, SliderOptions, Task, TextOptions
 
@@ -206,12 +208,6 @@ def number_of(field: str, text: str | None, *, most: int) -> int | None:
 def answer_fields(answer: Answer) -> dict[str, object]:
     """The answer's own fields, without those that do not apply."""
     return {name: value for name, value in asdict(answer).items() if value is not None and value != ()}
-
-
-def iso(milliseconds: int) -> str:
-    """Milliseconds since 1970 as ISO 8601, UTC."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def milliseconds_of(field: str, text: str) -> int:

@@ -21,12 +21,13 @@ from legible.dialects.describe import (
     request_body,
 )
 from legible.dialects.desk import Ask, Desk, Dialect, Types
-from legible.dialects.edge import bearer_key, client_address, refusal_headers, shown, to_json, yuan
+from legible.dialects.edge import bearer_key, client_address, refusal_headers, shown, to_json
 from legible.dialects.v1 import convert
 from legible.dialects.v1.schemas import Balance, Call, Calls, Problem, Recognition, RecognitionRequest
 from legible.dialects.v1.schemas import Types as TypesReply
 from legible.errors import InvalidField, NotFound, Refusal, Unauthenticated, WrongMethod
 from legible.journal import Receipt
+from legible.money import yuan
 from legible.pipeline import Request
 from legible.tasks import Answer
 

@@ -1,0 +1,23 @@
+"""Amounts as people write them; inside they are integer micros, millionths of a yuan."""
+
+from decimal import Decimal, InvalidOperation
+
+MICROS = 1_000_000  # a yuan
+
+
+def yuan(micros: int) -> str:
+    """An amount as a decimal: 95500000 is "95.5"."""
+    return f"{Decimal(micros).scaleb(-6).normalize():f}"
+
+
+def parse_yuan(text: str, *, most_micros: int) -> int | None:
+    """Micros of a decimal amount over 0, up to `most_micros` and no finer than a micro; None for all else."""
+    try:
+        amount = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    # Compared before it is scaled, since "1e999999999" is a short way to write a long number.
+    if not amount.is_finite() or not 0 < amount <= Decimal(most_micros).scaleb(-6):
+        return None
+    micros = amount.scaleb(6)
+    return int(micros) if micros == int(micros) else None
