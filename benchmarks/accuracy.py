@@ -1,4 +1,5 @@
-"""Scores the text or arithmetic recognizer on a folder of labelled families, beside ddddocr if that is installed:
+"""Scores the text or arithmetic recognizer on a folder of labelled families, beside ddddocr if that is
+installed:
 `python benchmarks/accuracy.py text FOLDER [--reliability docs/models/text-reliability.svg]`."""
 
 from __future__ import annotations
@@ -99,16 +100,14 @@ def shares(rows: list[Row]) -> tuple[float, float, float]:
 def report(rows: list[Row], threshold: float) -> dict[str, float]:
     """Prints a line a family; returns the means over the families and the calibration."""
     families = {r.family: [x for x in rows if x.family == r.family] for r in rows}
-    print(
-        "| family | n | ignoring case | exact | folded | answered | right of these |\n|---|---|---|---|---|---|---|"
-    )
+    print("| family | n | ignoring case | exact | folded | answered | right of these |")
+    print("|---|---|---|---|---|---|---|")
     for name, each in families.items():
         answered = [r for r in each if r.confidence >= threshold and r.got]
         right = f"{np.mean([r.right for r in answered]):.0%}" if answered else "-"
         a, b, c = shares(each)
-        print(
-            f"| {name} | {len(each)} | {a:.0f}% | {b:.0f}% | {c:.0f}% | {len(answered) / len(each):.0%} | {right} |"
-        )
+        share = len(answered) / len(each)
+        print(f"| {name} | {len(each)} | {a:.0f}% | {b:.0f}% | {c:.0f}% | {share:.0%} | {right} |")
     means = np.mean([shares(each) for each in families.values()], axis=0)
     answered = [r for r in rows if r.confidence >= threshold and r.got]
     lengths = [len(r.got) == len(r.want) for r in rows]
@@ -152,29 +151,26 @@ def reliability(sets: dict[str, list[Row]], path: Path) -> None:
     """A picture of how often each confidence was right, one line a set."""
     colours = ("#1f6feb", "#d1570d", "#2da44e")
     parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 420 430" font-family="sans-serif" font-size="12">',
-        '<rect width="420" height="430" fill="#fff"/><path d="M50 350V30H370V350Z M50 350L370 30" fill="none" stroke="#999"/>',
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 420 430" font-family="sans" font-size="12">',
+        '<rect width="420" height="430" fill="#fff"/>',
+        '<path d="M50 350V30H370V350Z M50 350L370 30" fill="none" stroke="#999"/>',
+        '<text x="210" y="388" text-anchor="middle">confidence, %</text>',
+        '<text transform="translate(14 190) rotate(-90)" text-anchor="middle">right, %</text>',
     ]
     for tick in range(0, 101, 20):
-        at = 3.2 * tick
-        parts.append(
-            f'<text x="{50 + at}" y="368" text-anchor="middle">{tick}</text><text x="42" y="{354 - at}" text-anchor="end">{tick}</text>'
-        )
-    parts.append(
-        '<text x="210" y="388" text-anchor="middle">confidence, %</text><text transform="translate(14 190) rotate(-90)" text-anchor="middle">right, %</text>'
-    )
+        x, y = 50 + 3.2 * tick, 354 - 3.2 * tick
+        parts.append(f'<text x="{x:.0f}" y="368" text-anchor="middle">{tick}</text>')
+        parts.append(f'<text x="42" y="{y:.0f}" text-anchor="end">{tick}</text>')
     for i, ((name, rows), colour) in enumerate(zip(sets.items(), colours, strict=False)):
-        points = bins(rows)
-        line = " ".join(f"{50 + 320 * c:.1f},{350 - 320 * r:.1f}" for c, r, _ in points)
+        points = [(50 + 320 * confidence, 350 - 320 * right, n) for confidence, right, n in bins(rows)]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         biggest = max(n for *_, n in points)
-        parts += [
-            f'<circle cx="{50 + 320 * c:.1f}" cy="{350 - 320 * r:.1f}" r="{2 + 6 * (n / biggest) ** 0.5:.1f}" fill="{colour}"/>'
-            for c, r, n in points
-        ]
-        parts.append(
-            f'<text x="60" y="{48 + 16 * i}" fill="{colour}">{name}: expected calibration error {calibration_error(rows):.1%}</text>'
-        )
+        for x, y, n in points:
+            radius = 2 + 6 * (n / biggest) ** 0.5
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{colour}"/>')
+        note = f"{name}: expected calibration error {calibration_error(rows):.1%}"
+        parts.append(f'<text x="60" y="{48 + 16 * i}" fill="{colour}">{note}</text>')
     path.write_text("\n".join(parts) + "</svg>\n", "utf-8")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -19,7 +20,7 @@ NOBODY = "postgres"  # whom PostgreSQL runs as when we are root, which it refuse
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    """The URL of a fresh cluster, without a database name: append one."""
+    """The URL of the empty database of a fresh cluster."""
     bin_dir = _postgresql_bin()
     user = NOBODY if os.geteuid() == 0 else None
     with _folder(user) as folder:
@@ -53,7 +54,7 @@ def postgresql() -> Iterator[str]:
         ]
         with _running(server, folder, user):
             _until(lambda: _postgresql_answers(folder))
-            yield f"postgresql://legible@/{{}}?host={folder}"
+            yield f"postgresql://legible@/postgres?host={folder}"
 
 
 @contextmanager
@@ -112,7 +113,7 @@ def _running(command: list[object], folder: Path, user: str | None) -> Iterator[
     try:
         yield
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # at once, whoever is still connected
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:

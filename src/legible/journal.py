@@ -227,12 +227,17 @@ class Journal:
 
     def _hold(self, group: Sequence[Waiting]) -> Held:
         callers = [each.draft.caller for each in group]
-        return self._book.hold(
-            {caller.account_id for caller in callers},
-            {caller.key_id for caller in callers},
-            {each.token for each in group if each.token is not None},
-            len(group),
-        )
+        accounts = {caller.account_id for caller in callers}
+        keys = {caller.key_id for caller in callers}
+        tokens = {each.token for each in group if each.token is not None}
+        try:
+            return self._book.hold(accounts, keys, tokens, len(group))
+        except self._book.down:
+            if not self._book.is_broken:
+                raise
+        # The database was started again while nobody called: nothing was begun yet, so a new connection will do.
+        self._book.close()
+        return self._book.hold(accounts, keys, tokens, len(group))
 
     def _stands(self, trace_id: str, error: Exception) -> bool:
         """Whether a commit whose confirmation was lost has happened: ask the database, once it answers."""

@@ -1,4 +1,5 @@
-"""Draws captchas: one generator of our own that composes independent dials, each of which is logged with its sample."""
+"""Draws captchas: one generator of our own that composes independent dials, each of which is logged with
+its sample."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from fonts import CAP_PX, HAN, Face, load_faces
+from fonts import CAP_PX, HAN, Face, Glyph, load_faces
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
@@ -34,7 +35,8 @@ TIMES = "x"  # what a multiplication sign is labelled, since it looks the same
 
 @dataclass(slots=True)
 class Sample:
-    """`rgb` (H, W, 3) as a site would serve it; `spans`: centre and width in px of each character of `label`."""
+    """`rgb` (H, W, 3) as a site would serve it; `spans`: centre and width in px of each character of
+    `label`."""
 
     rgb: Pixels
     label: str
@@ -119,7 +121,8 @@ def luma(colour: Sequence[float]) -> float:
 
 
 class Generator:
-    """Draws samples without end; the same seed gives the same pictures. `level` (0-1) is how hard they may be."""
+    """Draws samples without end; the same seed gives the same pictures. `level` (0-1) is how hard they may
+    be."""
 
     def __init__(self, seed: int, level: float = 1.0) -> None:
         self.rng = random.Random(seed)
@@ -143,7 +146,8 @@ class Generator:
     # ------------------------------------------------------------------ dials
 
     def _chance(self, share: float) -> bool:
-        """True with that probability at full difficulty, never at none; each trait makes the next one less likely,
+        """True with that probability at full difficulty, never at none; each trait makes the next one less
+        likely,
         so that pictures stay readable."""
         if self.rng.random() >= share * self.hardness:
             return False
@@ -217,7 +221,7 @@ class Generator:
     def _try(self) -> Sample | None:
         rng = self.rng
         # Most pictures are of middling difficulty, some have everything at once.
-        self.hardness = self.level * rng.choice((0.15, 0.4, 0.7, 1.0, 1.0))
+        self.hardness = self.level * rng.choice((0.15, 0.4, 0.6, 0.8, 1.0))
         kind, text = self._text()
         faces = self._faces(text)
         if not faces:
@@ -241,7 +245,8 @@ class Generator:
     def _compose(
         self, text: str, faces: list[Face], kind: str, dials: dict[str, object]
     ) -> tuple[Array, Pixels, list[tuple[float, float]], list[Colour]]:
-        """The layer of text (H, W, 4), premultiplied with 0-1 alpha, the ground under it, the spans, the text's colours."""
+        """The layer of text (H, W, 4), premultiplied with 0-1 alpha, the ground under it, the spans, the
+        text's colours."""
         rng, hardness = self.rng, self.hardness
         # --- sizes: everything follows from the height of a capital
         cap = math.exp(rng.uniform(math.log(11), math.log(40)))
@@ -414,7 +419,7 @@ class Generator:
     def _glyph(
         self,
         layer: Array,
-        glyph: object,
+        glyph: Glyph,
         x: float,
         baseline: float,
         scale: float,
@@ -430,7 +435,7 @@ class Generator:
     ) -> tuple[float, float]:
         """Paints one character; returns the centre and width of what it covers, in px."""
         rng = self.rng
-        mask, left, top = glyph.mask, glyph.left, glyph.top  # type: ignore[attr-defined]
+        mask, top = glyph.mask, glyph.top
         source_h, source_w = mask.shape
         if scale < 0.4:  # shrink first, so that thin strokes do not alias away
             ratio = max(scale * 1.6, 0.2)
@@ -743,7 +748,8 @@ class Generator:
         return np.rint(np.stack([x, y], 1)).astype(np.int32)
 
     def _strike(self, layer: Array, ink: list[Colour], cap: float, dials: dict[str, object]) -> None:
-        """Lines of the text's own colour, in the text's layer (so that they are warped with it), and lines that erase."""
+        """Lines of the text's own colour, in the text's layer (so that they are warped with it), and lines
+        that erase."""
         rng = self.rng
         height, width = layer.shape[:2]
         for what, share in (("own_lines", 0.28), ("erasing_lines", 0.05)):

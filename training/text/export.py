@@ -123,7 +123,8 @@ def score(run: ort.InferenceSession, measured: Measured) -> tuple[float, float]:
 
 
 def calibrate(results: list[tuple[str, str, float]]) -> dict[str, object]:
-    """A monotone map from raw confidence to the share that is right (pool adjacent violators), and the threshold."""
+    """A monotone map from raw confidence to the share that is right (pool adjacent violators), and the
+    threshold."""
     raw = np.array([r for _, _, r in results])
     right = np.array([a.lower() == b.lower() for a, b, _ in results], float)
     order = np.argsort(raw)
@@ -145,9 +146,8 @@ def calibrate(results: list[tuple[str, str, float]]) -> dict[str, object]:
     share = np.cumsum(right[::-1])[::-1] / np.arange(len(right), 0, -1)
     good = np.flatnonzero(share >= PRECISION)
     cut = float(raw[good[0]]) if len(good) else 1.0
-    print(
-        f"   threshold {np.interp(cut, x, y):.3f} answers {(raw >= cut).mean():.1%} at {share[good[0]] if len(good) else 0:.1%} right"
-    )
+    answered, reached = float((raw >= cut).mean()), float(share[good[0]]) if len(good) else 0.0
+    print(f"   threshold {np.interp(cut, x, y):.3f} answers {answered:.1%} at {reached:.1%} right")
     return {"raw": x, "right": y, "threshold": round(float(np.interp(cut, x, y)), 3)}
 
 

@@ -43,7 +43,8 @@ KEEP_NOTO = ("NotoSans-", "NotoSerif-", "NotoSansMono", "NotoSansDisplay-", "Not
 
 @dataclass(frozen=True, slots=True)
 class Glyph:
-    """`mask` (h, w) uint8 coverage; its left edge and its top are `left` and `top` px from the pen and above the baseline."""
+    """`mask` (h, w) uint8 coverage; its left edge and its top are `left` and `top` px from the pen and
+    above the baseline."""
 
     mask: NDArray[np.uint8]
     left: float
@@ -114,7 +115,8 @@ def _bitmap_face() -> Face:
 
 
 def _without_twins(face: Face) -> bool:
-    """False for a face that draws the same picture (an empty box) for several characters of different names."""
+    """False for a face that draws the same picture (an empty box) for several characters of different
+    names."""
     pictures: dict[bytes, set[str]] = defaultdict(set)
     for char, glyph in face.glyphs.items():
         pictures[glyph.mask.tobytes()].add(char.lower())

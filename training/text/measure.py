@@ -1,4 +1,5 @@
-"""How well a network reads: on fresh pictures of our own, and on folders of labelled families (measured only)."""
+"""How well a network reads: on fresh pictures of our own, and on folders of labelled families (measured
+only)."""
 
 from __future__ import annotations
 
@@ -49,7 +50,8 @@ def is_sum(label: str) -> bool:
 
 @torch.no_grad()
 def read(net: torch.nn.Module, measured: Measured) -> dict[str, list[tuple[str, str]]]:
-    """family -> [(label, what was read)]; sums are read with all characters, texts with letters and digits."""
+    """family -> [(label, what was read)]; sums are read with all characters, texts with letters and
+    digits."""
     flat = [(f, i, x) for f, rows in measured.items() for i, (x, _) in enumerate(rows)]
     found: dict[tuple[str, int], str] = {}
     for width in sorted({x.shape[2] for *_, x in flat}):

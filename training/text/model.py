@@ -1,17 +1,20 @@
-"""The text network while it is trained: plain 3x3 convolutions with identity branches, which `folded` melts into the kernels."""
+"""The text network while it is trained: plain 3x3 convolutions with identity branches, which `folded` melts
+into the kernels."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-# Channels of the stages at 1/2, 1/4, 1/4 (height 1/8) and 1/4 (height 1/16) of the input, and of the row of frames.
+# Channels of the stages at 1/2, 1/4, 1/4 (height 1/8) and 1/4 (height 1/16) of the input, and of the row of
+# frames.
 STEM, WIDTHS, DEPTHS = 32, (64, 96, 160), (2, 2, 2)
 ROW, ROW_DILATIONS = 256, (1, 2, 4, 8, 1)
 
 
 class Block(nn.Module):
-    """relu(bn(conv(x)) + x): the identity is only a 1 in the middle of the kernel once batch norm is folded (RepVGG)."""
+    """relu(bn(conv(x)) + x): the identity is only a 1 in the middle of the kernel once batch norm is folded
+    (RepVGG)."""
 
     def __init__(
         self,

@@ -1,9 +1,11 @@
-"""Trains the text network: `python training/text/train.py --minutes 120`; goes on from checkpoint.pt where it stopped."""
+"""Trains the text network: `python training/text/train.py --minutes 120`; goes on from checkpoint.pt where
+it stopped."""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import math
 import multiprocessing
 import os
@@ -11,15 +13,15 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from multiprocessing.context import SpawnContext
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
+from torch.nn import functional
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src")]
@@ -28,14 +30,15 @@ from data import Generator, Sample  # noqa: E402
 from measure import BLANK, CHARSET, evaluate, families, own_set  # noqa: E402
 from model import TextNet  # noqa: E402
 
-from legible.recognizers.text.preprocess import HEIGHT, WIDTHS, fit, standard  # noqa: E402
+from legible.recognizers.text.preprocess import HEIGHT, WIDTHS, fit, to_tensor  # noqa: E402
 
-BATCH = 64  # many small steps: the time of a step goes with its images
+WORKERS = 2  # processes that train, one thread each
+BATCH = 32  # of each: many small steps, since the time of a step goes with its images
 LR = 2e-3  # of Muon with updates scaled to the size of AdamW's (0.2 root mean square)
 LR_ADAM = 3e-3  # batch norm, biases and the head
 WEIGHT_DECAY = 0.02
 WARMUP_STEPS = 150
-EMA = 0.9995
+EMA = 0.999
 FRAME_LOSS = (
     1.0,
     0.15,
@@ -45,22 +48,21 @@ POOL = {128: 5000, 176: 9000, 224: 10000}  # pictures kept in memory, by width
 EASY_MINUTES = 20  # difficulty rises from EASY to 1 in that time
 EASY = 0.35
 MAX_LABEL = 16
+STEPS = 24  # a deviation of the pixels is kept in so many steps
 CHECKPOINT = HERE / "checkpoint.pt"
 CURVE = HERE / "build" / "curve.csv"
 
 
 class Pool:
-    """Pictures in shared memory: one process fills it round and round, another draws batches from it."""
+    """Standardized pictures in shared memory: one process fills it round and round, another draws batches
+    from it."""
 
     def __init__(self) -> None:
         self.pixels, self.labels, self.frames, self.filled = {}, {}, {}, {}
-        self.shift, self.gain = {}, {}
         for width, size in POOL.items():
-            self.pixels[width] = torch.zeros((size, HEIGHT, width, 3), dtype=torch.uint8).share_memory_()
+            self.pixels[width] = torch.zeros((size, HEIGHT, width, 3), dtype=torch.int8).share_memory_()
             self.labels[width] = torch.zeros((size, MAX_LABEL), dtype=torch.int16).share_memory_()
             self.frames[width] = torch.zeros((size, width // 4), dtype=torch.uint8).share_memory_()
-            self.shift[width] = torch.zeros((size, 1, 1, 3), dtype=torch.bfloat16).share_memory_()
-            self.gain[width] = torch.zeros((size, 1, 1, 1), dtype=torch.bfloat16).share_memory_()
             self.filled[width] = torch.zeros((), dtype=torch.int64).share_memory_()
         self.level = torch.zeros(()).share_memory_()
         self.asked = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -83,11 +85,11 @@ class Pool:
         slot = int(self.filled[width]) % POOL[width]
         row = torch.full((MAX_LABEL,), -1, dtype=torch.int16)
         row[: len(label)] = torch.tensor(label, dtype=torch.int16)
-        self.pixels[width][slot] = torch.from_numpy(pixels)
+        # Which colour is which does not matter: red, green and blue change places at random.
+        x = to_tensor(pixels[..., random.sample(range(3), 3)]).transpose(1, 2, 0)
+        self.pixels[width][slot] = torch.from_numpy(np.clip(np.rint(x * STEPS), -127, 127).astype(np.int8))
         self.labels[width][slot] = row
         self.frames[width][slot] = torch.from_numpy(frames)
-        shift, gain = standard(pixels)
-        self.shift[width][slot], self.gain[width][slot] = torch.from_numpy(shift), gain
         self.filled[width] += 1
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,14 +99,7 @@ class Pool:
         width = WIDTHS[rng.choice(len(WIDTHS), p=total / total.sum())]
         rows = torch.from_numpy(rng.integers(0, int(counts[WIDTHS.index(width)]), BATCH))
         self.asked += BATCH
-        x = (
-            self.pixels[width][rows]
-            .to(torch.bfloat16)
-            .sub_(self.shift[width][rows])
-            .mul_(self.gain[width][rows])
-        )
-        # Colours change places at random; the channels stay last in memory.
-        x = x[..., torch.from_numpy(rng.permutation(3))].permute(0, 3, 1, 2)
+        x = self.pixels[width][rows].to(torch.bfloat16).mul_(1 / STEPS).permute(0, 3, 1, 2)
         return x, self.labels[width][rows].long(), self.frames[width][rows].long()
 
 
@@ -114,7 +109,9 @@ def render(pool: Pool, seed: int) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     generator = Generator(seed)
-    while not int(pool.stop):
+    random.seed(seed)
+    parent = os.getppid()
+    while not int(pool.stop) and os.getppid() == parent:
         if pool.drawn() > 6000 + int(pool.asked) / REUSE:
             time.sleep(0.02)
             continue
@@ -124,25 +121,14 @@ def render(pool: Pool, seed: int) -> None:
             pool.add(sample)
 
 
-class Muon(torch.optim.Optimizer):
-    """Momentum made orthogonal by five Newton-Schulz steps (K. Jordan 2024), scaled as in Moonlight (J. Liu et al. 2025)."""
-
-    def __init__(self, params: Iterator[torch.nn.Parameter] | list[torch.nn.Parameter], lr: float) -> None:
-        super().__init__(params, {"lr": lr})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            for p in group["params"]:
-                state = self.state[p]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(p)
-                momentum = state["momentum"]
-                momentum.mul_(0.95).add_(p.grad)
-                update = (p.grad + 0.95 * momentum).reshape(p.shape[0], -1)
-                update = orthogonal(update).view(p.shape)
-                size = 0.2 * math.sqrt(max(p.shape[0], p[0].numel()))
-                p.mul_(1 - group["lr"] * WEIGHT_DECAY).add_(update, alpha=-group["lr"] * size)
+@torch.no_grad()
+def muon(p: Tensor, momentum: Tensor, grad: Tensor, lr: float) -> None:
+    """Momentum made orthogonal by five Newton-Schulz steps (K. Jordan 2024), scaled as in Moonlight (J. Liu
+    et al. 2025)."""
+    momentum.mul_(0.95).add_(grad)
+    update = orthogonal(grad.add(momentum, alpha=0.95).reshape(len(p), -1)).view(p.shape)
+    size = 0.2 * math.sqrt(max(len(p), p[0].numel()))
+    p.mul_(1 - lr * WEIGHT_DECAY).add_(update, alpha=-lr * size)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
@@ -161,28 +147,88 @@ def loss_of(logits: Tensor, labels: Tensor, frames: Tensor, frame_weight: float)
     lengths = (labels >= 0).sum(1)
     flat = labels[labels >= 0]
     inputs = torch.full((len(labels),), logits.shape[1])
-    ctc = F.ctc_loss(
+    ctc = functional.ctc_loss(
         log_probs.transpose(0, 1), flat, inputs, lengths, blank=BLANK, reduction="none", zero_infinity=True
     )
-    by_frame = F.nll_loss(log_probs.flatten(0, 1), frames.flatten())
+    by_frame = functional.nll_loss(log_probs.flatten(0, 1), frames.flatten())
     # A picture that nobody can read should not drown the others.
     per_character = (ctc / lengths).clamp(max=12)
     return per_character.mean() + frame_weight * 4 * by_frame
 
 
-def save(net: TextNet, average: TextNet, muon: Muon, seen: int, minutes: float) -> None:
+class Work:
+    """What the processes share: weights, their momenta, each process's gradients, and the orders of the
+    first.
+
+    Two processes of one thread each, which meet twice a step, use two busy cores better than two threads,
+    which meet
+    at every layer.
+    """
+
+    def __init__(self, net: TextNet, context: SpawnContext) -> None:
+        self.net = net.share_memory()
+        named = list(net.named_parameters())
+        self.matrices = [p for n, p in named if p.ndim == 4 and "head" not in n]
+        self.others = [p for n, p in named if p.ndim != 4 or "head" in n]
+        self.momenta = [torch.zeros_like(p).share_memory_() for p in self.matrices]
+        self.grads = [
+            [torch.zeros_like(p).share_memory_() for p in (*self.matrices, *self.others)]
+            for _ in range(WORKERS)
+        ]
+        self.orders = torch.zeros(
+            3, dtype=torch.float64
+        ).share_memory_()  # rate of learning, frame loss, stop
+        self.meet = context.Barrier(WORKERS)
+
+    def backward(self, rank: int, pool: Pool, rng: np.random.Generator) -> float:
+        """One batch of this process; leaves the gradients where the others see them."""
+        x, labels, frames = pool.batch(rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = self.net(x)
+        loss = loss_of(logits, labels, frames, float(self.orders[1]))
+        self.net.zero_grad(set_to_none=True)
+        loss.backward()
+        for mine, p in zip(self.grads[rank], (*self.matrices, *self.others), strict=True):
+            mine.copy_(p.grad)
+        return float(loss.detach())
+
+    def step(self, rank: int, adam: torch.optim.Optimizer | None) -> None:
+        """Updates this process's share of the weights by the mean of all gradients."""
+        rate = float(self.orders[0])
+        order = sorted(range(len(self.matrices)), key=lambda i: -self.matrices[i].numel())
+        for i in order[rank::WORKERS]:
+            muon(self.matrices[i], self.momenta[i], self._mean(i), LR * rate)
+        if adam is not None:
+            for i, p in enumerate(self.others, len(self.matrices)):
+                p.grad = self._mean(i)
+            torch.nn.utils.clip_grad_norm_(self.others, 1.0)
+            for group in adam.param_groups:
+                group["lr"] = LR_ADAM * rate
+            adam.step()
+
+    def _mean(self, i: int) -> Tensor:
+        return torch.stack([each[i] for each in self.grads]).mean(0)
+
+
+def assist(work: Work, pool: Pool, seed: int) -> None:
+    """Every process but the first: its batches, its share of the weights, until the first says stop."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(seed)
+    while True:
+        work.backward(1, pool, rng)
+        work.meet.wait(300)
+        if work.orders[2]:
+            return
+        work.step(1, None)
+        work.meet.wait(300)
+
+
+def save(work: Work, average: TextNet, seen: int, minutes: float) -> None:
     """Half precision all through, so that the file stays under 15 MB."""
-    half = lambda state: {k: v.half() if v.is_floating_point() else v for k, v in state.items()}  # noqa: E731
-    momenta = [
-        muon.state[p]["momentum"].bfloat16()
-        for g in muon.param_groups
-        for p in g["params"]
-        if p in muon.state
-    ]
     content = {
-        "net": half(net.state_dict()),
-        "ema": half(average.state_dict()),
-        "momenta": momenta,
+        "net": {k: v.half() if v.is_floating_point() else v for k, v in work.net.state_dict().items()},
+        "ema": {k: v.half() if v.is_floating_point() else v for k, v in average.state_dict().items()},
+        "momenta": [m.bfloat16() for m in work.momenta],
         "seen": seen,
         "minutes": minutes,
     }
@@ -191,15 +237,20 @@ def save(net: TextNet, average: TextNet, muon: Muon, seen: int, minutes: float) 
     part.replace(CHECKPOINT)
 
 
+def follow(average: TextNet, net: TextNet, decay: float) -> None:
+    """Moves the running average of the weights towards the weights."""
+    with torch.no_grad():
+        for slow, fast in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
+            if slow.is_floating_point():
+                slow.lerp_(fast, 1 - decay)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=120)
-    parser.add_argument("--lr", type=float, default=LR)
-    parser.add_argument("--final-lr", type=float, default=0.0, help="share of --lr that is left at the end")
     parser.add_argument(
         "--start", type=float, default=0.0, help="part (0-1) of the cosine that is already behind"
     )
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--fresh", action="store_true", help="start anew, whatever the checkpoint")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
@@ -208,101 +259,79 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=8, help="minutes between measurements")
     a = parser.parse_args()
     torch.manual_seed(a.seed)
-    random.seed(a.seed)
+    torch.set_num_threads(1)
     rng = np.random.default_rng(a.seed)
-    torch.set_num_threads(a.threads)
     CURVE.parent.mkdir(exist_ok=True)
 
     net = TextNet(len(CHARSET) + 1).to(memory_format=torch.channels_last)
     average = TextNet(len(CHARSET) + 1).to(memory_format=torch.channels_last).eval()
-    matrices = [p for n, p in net.named_parameters() if p.ndim == 4 and "head" not in n]
-    others = [p for n, p in net.named_parameters() if p.ndim != 4 or "head" in n]
-    muon = Muon(matrices, a.lr)
-    adam = torch.optim.AdamW(others, LR_ADAM, betas=(0.9, 0.99), weight_decay=0.0)
+    context = multiprocessing.get_context("spawn")
+    work = Work(net, context)
+    adam = torch.optim.AdamW(work.others, LR_ADAM, betas=(0.9, 0.99), weight_decay=0.0)
     seen, before = 0, 0.0
     if CHECKPOINT.exists() and not a.fresh:
         content = torch.load(CHECKPOINT, map_location="cpu")
         net.load_state_dict(content["net"])
         average.load_state_dict(content["ema"])
-        for p, momentum in zip(matrices, content["momenta"], strict=True):
-            muon.state[p]["momentum"] = momentum.float()
+        for mine, momentum in zip(work.momenta, content["momenta"], strict=True):
+            mine.copy_(momentum)
         seen, before = content["seen"], content["minutes"]
     else:
         average.load_state_dict(net.state_dict())
 
     pool = Pool()
-    level = lambda minutes: min(1.0, EASY + (1 - EASY) * minutes / EASY_MINUTES)  # noqa: E731
-    pool.level.fill_(level(before))
-    painter = multiprocessing.get_context("spawn").Process(
-        target=render, args=(pool, a.seed * 1000 + seen), daemon=True
-    )
+    painter = context.Process(target=render, args=(pool, a.seed * 1000 + seen), daemon=True)
+    pool.level.fill_(min(1.0, EASY + (1 - EASY) * before / EASY_MINUTES))
     painter.start()
     held_out = own_set()
     measured = [families(folder) for folder in a.measure]
     while pool.drawn() < 3000 or min(int(f) for f in pool.filled.values()) < BATCH:
         time.sleep(0.5)
+    helper = context.Process(target=assist, args=(work, pool, a.seed + 500), daemon=True)
+    helper.start()
 
-    stopped = []
+    stopped: list[bool] = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     start = last_measure = last_save = time.time()
-    steps, losses = 0, []
+    first, losses = seen, []
     columns = [*Progress.get_default_columns()[:2], TimeRemainingColumn(), TextColumn("{task.fields[note]}")]
     with Progress(*columns) as progress, CURVE.open("a", newline="") as file:
         curve = csv.writer(file)
         task = progress.add_task("training", total=a.minutes, note="")
-        while True:
+        done = False
+        for step in itertools.count(1):
             minutes = (time.time() - start) / 60
             part = a.start + (1 - a.start) * min(1.0, minutes / a.minutes)
-            pool.level.fill_(level(before + minutes))
-            rate = max(a.final_lr, 0.5 * (1 + math.cos(math.pi * part))) * min(
-                1.0, (steps + 1) / WARMUP_STEPS
-            )
-            for group in muon.param_groups:
-                group["lr"] = a.lr * rate
-            for group in adam.param_groups:
-                group["lr"] = LR_ADAM * a.lr / LR * rate
-            weight = FRAME_LOSS[0] + (FRAME_LOSS[1] - FRAME_LOSS[0]) * min(
-                1.0, (before + minutes) / (2 * EASY_MINUTES)
-            )
-            x, labels, frames = pool.batch(rng)
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = net(x)
-            loss = loss_of(logits, labels, frames, weight)
-            net.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(others, 1.0)
-            muon.step()
-            adam.step()
-            steps, seen = steps + 1, seen + BATCH
-            decay = min(EMA, (steps + seen / BATCH) / (10 + steps + seen / BATCH))
-            with torch.no_grad():
-                for slow, fast in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
-                    if slow.is_floating_point():
-                        slow.lerp_(fast, 1 - decay)
-            losses.append(float(loss.detach()))
-            if steps % 20 == 0:
-                note = f"{seen / 1e3:.0f}k seen, {steps * BATCH / (time.time() - start):.0f}/s, loss {np.mean(losses[-100:]):.3f}, drawn {pool.drawn() / 1e3:.0f}k"
-                progress.update(task, completed=minutes, note=note)
-                if steps % 100 == 0:
-                    print(f"{minutes:.1f} min {note}", flush=True)
+            pool.level.fill_(min(1.0, EASY + (1 - EASY) * (before + minutes) / EASY_MINUTES))
+            calm = min(1.0, (before + minutes) / (2 * EASY_MINUTES))
+            work.orders[0] = 0.5 * (1 + math.cos(math.pi * part)) * min(1.0, step / WARMUP_STEPS)
+            work.orders[1] = FRAME_LOSS[0] + (FRAME_LOSS[1] - FRAME_LOSS[0]) * calm
             done = minutes >= a.minutes or bool(stopped)
+            work.orders[2] = float(done)
+            losses.append(work.backward(0, pool, rng))
+            work.meet.wait(300)
+            if not done:
+                work.step(0, adam)
+                work.meet.wait(300)
+                seen += BATCH * WORKERS
+            if step % 4 == 0:
+                follow(average, net, min(EMA, seen / (BATCH * 10 + seen)) ** 4)
+            if step % 20 == 0:
+                speed = (seen - first) / (time.time() - start)
+                note = f"{seen / 1e3:.0f}k seen, {speed:.0f}/s, loss {np.mean(losses[-200:]):.3f}"
+                progress.update(task, completed=minutes, note=note)
+                if step % 200 == 0:
+                    print(f"{minutes:.1f} min {note}, drawn {pool.drawn() / 1e3:.0f}k", flush=True)
             if done or time.time() - last_save > 120:
-                save(net, average, muon, seen, before + minutes)
+                save(work, average, seen, before + minutes)
                 last_save = time.time()
             if done or time.time() - last_measure > 60 * a.every:
-                own = evaluate(average, held_out)
-                world = [score for each in measured for score in evaluate(average, each)]
-                row = [
-                    round(before + minutes, 1),
-                    seen,
-                    round(float(np.mean(losses[-400:])), 3),
-                    *own,
-                    *world,
-                ]
+                scores = [score for each in (held_out, *measured) for score in evaluate(average, each)]
+                row = [round(before + minutes, 1), seen, round(float(np.mean(losses[-800:])), 3), *scores]
                 curve.writerow(row)
                 file.flush()
                 print(
-                    "measured: minutes, seen, loss, own fresh (ignoring case, exact), families:",
+                    "measured: minutes, seen, loss, (ignoring case, exact) of own fresh, of families:",
                     *row,
                     flush=True,
                 )
@@ -310,7 +339,8 @@ def main() -> None:
             if done:
                 break
     pool.stop.fill_(1)
-    painter.join(5)
+    helper.join(10)
+    painter.join(10)
 
 
 if __name__ == "__main__":

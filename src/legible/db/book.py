@@ -127,6 +127,11 @@ class Book(ABC):
     @abstractmethod
     def rollback(self) -> None: ...
 
+    @property
+    @abstractmethod
+    def is_broken(self) -> bool:
+        """Whether the connection is gone for good (its server was started again, say) and a new one is needed."""
+
     @abstractmethod
     def has_call(self, trace_id: str) -> bool: ...
 
@@ -258,6 +263,10 @@ class SqliteBook(Book):
         if self._connection is not None and self._connection.in_transaction:
             self._run("ROLLBACK")
 
+    @property
+    def is_broken(self) -> bool:
+        return False
+
     def has_call(self, trace_id: str) -> bool:
         return bool(self._run('SELECT 1 FROM "call" WHERE trace_id = ?', (trace_id,)))
 
@@ -355,6 +364,10 @@ class PostgresBook(Book):
     def rollback(self) -> None:
         if self._connection is not None:
             self._connection.rollback()
+
+    @property
+    def is_broken(self) -> bool:
+        return self._connection is not None and self._connection.broken
 
     def has_call(self, trace_id: str) -> bool:
         return bool(self._run('SELECT 1 FROM "call" WHERE trace_id = %s', (trace_id,)).fetchall())

@@ -15,7 +15,8 @@ CHARS = "0123456789+-*/÷x=?加减乘除上去以等于几是多少零一二三�
 
 
 def decode(log_probs: Floats, network: Network, threshold: float | None = None) -> ArithmeticAnswer:
-    """The likeliest sum of (T, C) log-probabilities; raises `RecognitionFailed` if there is none, or under the threshold."""
+    """The likeliest sum of (T, C) log-probabilities; raises `RecognitionFailed` if there is none, or under
+    the threshold."""
     limit = network.arithmetic.threshold if threshold is None else threshold
     found = find_sum(restrict(log_probs, network.charset, CHARS))
     if found is None:

@@ -1,4 +1,5 @@
-"""What a sum means: two or three numbers in digits or Chinese numerals, the four operators, and how such a question ends."""
+"""What a sum means: two or three numbers in digits or Chinese numerals, the four operators, and how such a
+question ends."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ _STROKE = re.compile(r"(?<=\d)一(?=\d)")
 _HAN_NUMBER = re.compile(rf"(?:([{HAN_DIGITS[1:]}])?(十)([{HAN_DIGITS[1:]}])?)|([{HAN_DIGITS}])")
 
 
-class NotASum(ValueError):
+class NotASum(ValueError):  # noqa: N818 - it says what the text is not
     """The text asks nothing that has an answer."""
 
 
@@ -37,7 +38,8 @@ class Sum:
 
 
 def parse(text: str) -> Sum:
-    """The sum that the text asks for; raises `NotASum` for anything else, a division that leaves a rest included."""
+    """The sum that the text asks for; raises `NotASum` for anything else, a division that leaves a rest
+    included."""
     match = _SUM.fullmatch(_STROKE.sub("-", text.replace(" ", "")))
     if match is None:
         raise NotASum(f"{text!r} is no sum of two or three numbers")

@@ -1,4 +1,5 @@
-"""From log-probabilities a frame to characters (CTC), within what the caller knows about charset, length and case."""
+"""From log-probabilities a frame to characters (CTC), within what the caller knows about charset, length
+and case."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -62,7 +63,8 @@ def decode(
 
 
 def allowed(options: TextOptions) -> str:
-    """The characters that the answer may hold, in the one case that the caller wants to see if there is one."""
+    """The characters that the answer may hold, in the one case that the caller wants to see if there is
+    one."""
     chars = NAMED_CHARSETS.get(options.charset or "alphanumeric", options.charset or "")
     if options.case == "lower":
         chars = chars.lower()
@@ -72,46 +74,66 @@ def allowed(options: TextOptions) -> str:
 
 
 @lru_cache(maxsize=256)
-def _groups(charset: str, chars: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For each class of the network: which of `chars` it counts for (its own, else its case twin's), or -1."""
-    target = np.full(len(charset) + 1, -1, np.intp)
+def _sharing(charset: str, chars: str) -> Floats:
+    """(C, len(chars) + 1) of 0 and 1: which of `chars` each class counts for: its own, else its case twin."""
+    matrix = np.zeros((len(charset) + 1, len(chars) + 1), np.float32)
     for i, char in enumerate(charset):
         for twin in (char, char.swapcase()):
             if twin in chars:
-                target[i] = chars.index(twin)
+                matrix[i, chars.index(twin)] = 1
                 break
-    target[-1] = len(chars)
-    return np.flatnonzero(target >= 0), target[target >= 0]
+    matrix[-1, -1] = 1
+    return matrix
 
 
 def restrict(log_probs: Floats, charset: str, chars: str) -> Floats:
-    """(T, C) of the network -> (T, len(chars) + 1): a letter whose case is not allowed counts for its twin."""
-    columns, target = _groups(charset, chars)
-    probs = np.full((len(log_probs), len(chars) + 1), 1e-12, np.float32)
-    np.add.at(probs, (slice(None), target), np.exp(log_probs[:, columns]))
-    return np.log(probs / probs.sum(1, keepdims=True)).astype(np.float32)
+    """(T, C) -> (T, len(chars) + 1) log-probabilities: a letter whose case is not allowed counts for its twin."""
+    probs = np.exp(log_probs) @ _sharing(charset, chars) + np.float32(1e-12)
+    restricted: Floats = np.log(probs / probs.sum(1, keepdims=True))
+    return restricted
 
 
 def candidates(
     log_probs: Floats, chars: str, min_length: int = 1, max_length: int = 32, count: int = 1
 ) -> list[Reading]:
-    """The likeliest readings of (T, C) within the bounds of length, best first: the best path if that will do."""
+    """The likeliest readings of (T, C) within the bounds of length, best first: the best path if that will
+    do."""
     if count == 1:
         best = greedy(log_probs, chars)
+        if not best.text and min_length <= 1:
+            return []
         if min_length <= len(best.text) <= max_length:
-            return [best] if best.text else []
+            return [best]
     return beam_search(log_probs, chars, max(1, min_length), max_length)[:count]
 
 
 def greedy(log_probs: Floats, chars: str) -> Reading:
     """The best path: repeats melt, blanks vanish (Graves et al. 2006)."""
     best = log_probs.argmax(1)
-    top = log_probs[np.arange(len(best)), best]
     starts = np.flatnonzero(np.append(True, best[1:] != best[:-1]))
-    peaks = np.maximum.reduceat(top, starts)
-    shown = best[starts] != len(chars)
-    text = "".join(chars[i] for i in best[starts][shown])
-    return Reading(text, float(np.exp(top.sum())), tuple(float(p) for p in np.exp(peaks[shown])))
+    visible = best[starts] != len(chars)
+    shown = starts[visible]
+    symbols = best[shown]
+    peaks = np.exp(np.maximum.reduceat(log_probs[np.arange(len(best)), best], starts)[visible])
+    text = "".join(chars[i] for i in symbols)
+    return Reading(text, _probability(log_probs, symbols, shown) * float(peaks.prod()), tuple(peaks.tolist()))
+
+
+def _probability(log_probs: Floats, symbols: NDArray[np.intp], starts: NDArray[np.intp]) -> float:
+    """How surely nothing else was seen: a frame may show a blank, the character before it or the one after
+    it.
+
+    Where a character begins and ends is never sure, so the probability of the one best path says little.
+    """
+    probs = np.exp(log_probs)
+    blank = log_probs.shape[1] - 1
+    padded = np.concatenate(([blank], symbols, [blank]))
+    here = np.searchsorted(starts, np.arange(len(probs)), side="right")
+    before, after = padded[here], padded[here + 1]
+    frames = np.arange(len(probs))
+    seen = probs[:, blank] + probs[frames, before] * (before != blank)
+    seen += probs[frames, after] * ((after != blank) & (after != before))
+    return float(np.minimum(seen, 1.0).prod())
 
 
 def beam_search(log_probs: Floats, chars: str, min_length: int, max_length: int) -> list[Reading]:

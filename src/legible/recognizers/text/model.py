@@ -1,4 +1,5 @@
-"""The text network as it is shipped: one ONNX file that says itself what its classes are and how sure it is of them."""
+"""The text network as it is shipped: one ONNX file that says itself what its classes are and how sure it is
+of them."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How often a raw confidence (0-1, ascending) was right on pictures that no training saw, and when to refuse."""
+    """How often a raw confidence (0-1, ascending) was right on pictures that no training saw, and when to
+    refuse."""
 
     raw: tuple[float, ...] = (0.0, 1.0)
     right: tuple[float, ...] = (0.0, 1.0)
@@ -34,10 +36,12 @@ class Network:
     arithmetic: Calibration
 
     def run(self, tensor: Floats) -> Floats:
-        """(1, 3, 64, W) standardized pixels -> (T, C) log-probabilities, blank last; a frame is four pixels wide."""
+        """(1, 3, 64, W) standardized pixels -> (T, C) log-probabilities, blank last; a frame is four pixels
+        wide."""
         logits = self.model.run(tensor)[0][0]
         logits = logits - logits.max(1, keepdims=True)
-        return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)
+        log_probs: Floats = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+        return log_probs
 
 
 def _calibration(metadata: str | None) -> Calibration:

@@ -1,4 +1,5 @@
-"""From a picture to what the text network sees: one merged frame, cropped to its content, at a fixed height."""
+"""From a picture to what the text network sees: one merged frame, cropped to its content, at a fixed
+height."""
 
 import cv2
 import numpy as np
@@ -18,7 +19,8 @@ def preprocess(picture: Picture) -> NDArray[np.float32]:
 
 
 def flatten(picture: Picture) -> Pixels:
-    """The one (H, W, 3) picture that holds the text: the frames of an animation merged, or what transparency shows."""
+    """The one (H, W, 3) picture that holds the text: the frames of an animation merged, or what
+    transparency shows."""
     if len(picture.frames) > 1:
         return _merged(np.stack(picture.frames))
     if picture.alpha is not None and int(picture.rgb.max()) - int(picture.rgb.min()) < 8:
@@ -28,14 +30,17 @@ def flatten(picture: Picture) -> Pixels:
 
 
 def _merged(frames: Pixels) -> Pixels:
-    """Characters that come and go, all at once: the darkest of (N, H, W, 3) frames, or the lightest on a dark ground."""
-    darkest, lightest = frames.min(0), frames.max(0)
+    """Characters that come and go, all at once: the darkest of (N, H, W, 3) frames, or the lightest on a
+    dark ground."""
+    darkest: Pixels = frames.min(0)
+    lightest: Pixels = frames.max(0)
     ground = np.median(frames[0], axis=(0, 1))
     return darkest if np.abs(darkest - ground).mean() >= np.abs(lightest - ground).mean() else lightest
 
 
 def content_box(rgb: Pixels) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 of what differs from the picture's border, with a margin; the whole picture if it is busy."""
+    """x0, y0, x1, y1 of what differs from the picture's border, with a margin; the whole picture if it is
+    busy."""
     height, width = rgb.shape[:2]
     border = np.concatenate((rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]))
     ground = np.median(border, axis=0)
@@ -52,7 +57,8 @@ def content_box(rgb: Pixels) -> tuple[int, int, int, int]:
 
 
 def fit(rgb: Pixels) -> tuple[Pixels, tuple[int, int, int, int]]:
-    """The content at (64, W, 3), W the narrowest of `WIDTHS` that keeps its shape, and the box it was cut from."""
+    """The content at (64, W, 3), W the narrowest of `WIDTHS` that keeps its shape, and the box it was cut
+    from."""
     box = content_box(rgb)
     x0, y0, x1, y1 = box
     part = rgb[y0:y1, x0:x1]
@@ -64,13 +70,15 @@ def fit(rgb: Pixels) -> tuple[Pixels, tuple[int, int, int, int]]:
 
 
 def standard(pixels: Pixels) -> tuple[NDArray[np.float32], float]:
-    """What to subtract from each channel, and by what to multiply, for zero mean, unit deviation and dark text on light."""
+    """What to subtract from each channel, and by what to multiply, for zero mean, unit deviation and dark
+    text on light."""
     x = pixels.reshape(-1, 3).astype(np.float32)
     mean = x.mean(0)
     x -= mean
     square = x * x
     gain = 1.0 / (float(np.sqrt(square.mean())) + 1.0)
-    # Text is the minority of the pixels, so the long tail of the brightness shows whether it is light or dark.
+    # Text is the minority of the pixels, so the long tail of the brightness shows whether it is light or
+    # dark.
     return mean, -gain if float((square * x).mean()) > 0 else gain
 
 

@@ -1,0 +1,112 @@
+"""From frames to characters, within what the caller knows."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from legible.errors import RecognitionFailed
+from legible.recognizers.text.decode import (
+    ALPHANUMERIC,
+    allowed,
+    beam_search,
+    candidates,
+    decode,
+    greedy,
+    restrict,
+)
+from legible.recognizers.text.model import Calibration, Network
+from legible.tasks import TextOptions
+
+BLANK = len(ALPHANUMERIC)
+
+
+def frames(text: str, sure: float = 0.95, charset: str = ALPHANUMERIC) -> NDArray[np.float32]:
+    """Log-probabilities that show each character for two frames, with a blank between."""
+    rows = []
+    for char in text:
+        for symbol in (charset.index(char), charset.index(char), len(charset)):
+            row = np.full(len(charset) + 1, (1 - sure) / len(charset))
+            row[symbol] = sure
+            rows.append(row)
+    return np.log(np.array(rows or [np.full(len(charset) + 1, 1 / (len(charset) + 1))])).astype(np.float32)
+
+
+def network(threshold: float = 0.0) -> Network:
+    calibration = Calibration(threshold=threshold)
+    return Network(None, ALPHANUMERIC, calibration, calibration)  # type: ignore[arg-type]
+
+
+@given(st.text(alphabet=ALPHANUMERIC, min_size=1, max_size=10))
+def test_what_the_frames_show_is_read(text: str) -> None:
+    reading = greedy(frames(text), ALPHANUMERIC)
+    assert reading.text == text
+    assert len(reading.peaks) == len(text)
+    assert 0 < reading.probability <= 1
+
+
+@given(st.text(alphabet=ALPHANUMERIC, min_size=1, max_size=6))
+def test_the_beam_agrees_with_the_best_path_when_that_is_sure(text: str) -> None:
+    assert beam_search(frames(text), ALPHANUMERIC, 1, 12)[0].text == text
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 6),
+    st.integers(0, 4),
+    st.sampled_from(["digits", "letters", "lower", "upper", "abc123"]),
+    st.sampled_from(["keep", "lower", "upper"]),
+)
+def test_every_answer_keeps_to_charset_length_and_case(
+    seed: int, shortest: int, more: int, charset: str, case: str
+) -> None:
+    noise = np.random.default_rng(seed).normal(0, 3, (40, BLANK + 1)).astype(np.float32)
+    log_probs = noise - np.log(np.exp(noise).sum(1, keepdims=True))
+    options = TextOptions(charset, shortest, shortest + more, case)  # type: ignore[arg-type]
+    answer = decode(log_probs, network(), options)
+    assert shortest <= len(answer.text) <= shortest + more
+    assert set(answer.text) <= set(allowed(options))
+    assert "".join(c.text for c in answer.characters) == answer.text
+    assert 0 <= answer.confidence <= 1
+    if case != "keep":
+        assert answer.text == (answer.text.lower() if case == "lower" else answer.text.upper())
+
+
+def test_a_letter_whose_case_is_not_allowed_counts_for_its_twin() -> None:
+    answer = decode(frames("aBc"), network(), TextOptions(charset="upper"))
+    assert answer.text == "ABC"
+
+
+def test_digits_only_turns_a_doubt_into_a_digit() -> None:
+    doubt = frames("O1")
+    doubt[:2, ALPHANUMERIC.index("0")] = np.log(0.04)
+    assert decode(doubt, network(), TextOptions(charset="digits")).text == "01"
+
+
+def test_a_longer_text_is_found_when_the_caller_knows_its_length() -> None:
+    doubt = np.exp(frames("ab"))
+    doubt[4] = 0.4 * np.eye(BLANK + 1)[ALPHANUMERIC.index("b")] + 0.6 * np.eye(BLANK + 1)[BLANK] + 1e-6
+    log_probs = np.log(np.concatenate([doubt, doubt[-1:], np.exp(frames("c", 0.3))])).astype(np.float32)
+    assert len(candidates(log_probs, ALPHANUMERIC, 4, 4)[0].text) == 4
+
+
+def test_under_the_threshold_nothing_is_answered() -> None:
+    with pytest.raises(RecognitionFailed) as refusal:
+        decode(frames("abc", 0.6), network(threshold=0.9), TextOptions())
+    assert refusal.value.confidence is not None
+    assert refusal.value.confidence < 0.9
+    assert decode(frames("abc", 0.6), network(threshold=0.9), TextOptions(), threshold=0.0).text == "abc"
+
+
+def test_an_empty_picture_is_refused() -> None:
+    nothing = np.log(np.full((20, BLANK + 1), 1e-6))
+    nothing[:, BLANK] = np.log(1 - 62e-6)
+    with pytest.raises(RecognitionFailed):
+        decode(nothing.astype(np.float32), network(), TextOptions())
+
+
+def test_restricting_leaves_probabilities() -> None:
+    restricted = restrict(frames("aZ9"), ALPHANUMERIC, "0123456789")
+    assert restricted.shape[1] == 11
+    np.testing.assert_allclose(np.exp(restricted).sum(1), 1, rtol=1e-4)

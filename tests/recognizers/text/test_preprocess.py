@@ -1,0 +1,71 @@
+"""From a picture to what the network sees."""
+
+import numpy as np
+import pytest
+
+from legible.images import Picture
+from legible.recognizers.text.preprocess import (
+    HEIGHT,
+    WIDTHS,
+    content_box,
+    fit,
+    flatten,
+    preprocess,
+    to_tensor,
+)
+
+
+def page(height: int = 60, width: int = 160, ground: int = 255) -> np.ndarray:  # type: ignore[type-arg]
+    return np.full((height, width, 3), ground, np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(60, 160), (20, 46), (80, 780), (360, 640), (2, 2), (4000, 3), (50, 320)])
+def test_every_size_becomes_one_of_three(shape: tuple[int, int]) -> None:
+    picture = page(*shape)
+    picture[shape[0] // 3 : shape[0] // 2 + 1, shape[1] // 4 : shape[1] // 2 + 1] = 0
+    tensor = preprocess(Picture(picture))
+    assert tensor.shape[:3] == (1, 3, HEIGHT)
+    assert tensor.shape[3] in WIDTHS
+    assert tensor.dtype == np.float32
+    assert np.isfinite(tensor).all()
+
+
+def test_margins_are_cut_away() -> None:
+    picture = page(100, 400)
+    picture[40:60, 100:180] = 20
+    x0, y0, x1, y1 = content_box(picture)
+    assert x0 <= 100
+    assert x1 >= 180
+    assert y0 <= 40
+    assert y1 >= 60
+    assert x1 - x0 < 100
+    assert y1 - y0 < 40
+
+
+def test_both_polarities_look_the_same() -> None:
+    picture = page()
+    picture[20:40, 30:60] = 30
+    np.testing.assert_allclose(to_tensor(fit(picture)[0]), to_tensor(fit(255 - picture)[0]), atol=0.03)
+
+
+def test_an_animation_shows_every_character_at_once() -> None:
+    frames = [page() for _ in range(3)]
+    for i, frame in enumerate(frames):
+        frame[20:40, 10 + 50 * i : 30 + 50 * i] = 0
+    merged = flatten(Picture(frames[0], None, tuple(frames)))
+    assert all((merged[30, 15 + 50 * i] == 0).all() for i in range(3))
+    inverted = tuple(255 - frame for frame in frames)
+    merged = flatten(Picture(inverted[0], None, inverted))
+    assert all((merged[30, 15 + 50 * i] == 255).all() for i in range(3))
+
+
+def test_white_text_on_a_transparent_ground_is_seen_in_the_alpha_channel() -> None:
+    alpha = np.zeros((60, 160), np.uint8)
+    alpha[20:40, 30:60] = 255
+    seen = flatten(Picture(page(), alpha))
+    assert seen[30, 40].tolist() == [0, 0, 0]
+    assert seen[5, 5].tolist() == [255, 255, 255]
+
+
+def test_an_empty_picture_is_no_error() -> None:
+    assert np.isfinite(preprocess(Picture(page()))).all()
