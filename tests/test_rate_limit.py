@@ -1,0 +1,100 @@
+"""Rate limits: exact within a second, by key, shared through a real Redis, and there when it is gone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from legible.errors import RateLimited
+from legible.rate_limit import RateLimiter
+from tests import servers
+from tests.test_accounts import CALLER
+
+pytestmark = pytest.mark.anyio
+
+
+async def allowed(limiter: RateLimiter, times: int, **change: object) -> int:
+    """How many of so many calls at once are let through."""
+    caller = replace(CALLER, **change)  # type: ignore[arg-type]
+    passed = 0
+    for _ in range(times):
+        try:
+            await limiter.check(caller)
+        except RateLimited:
+            continue
+        passed += 1
+    return passed
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[RateLimiter]:
+    url = request.getfixturevalue("redis_url") if request.param == "redis" else None
+    limiter = RateLimiter(10, url)
+    if limiter.shared is not None:
+        await limiter.shared.storage.reset()
+    yield limiter
+    await limiter.close()
+
+
+async def test_the_eleventh_call_in_a_second_is_refused_and_told_when_to_come_back(
+    limiter: RateLimiter,
+) -> None:
+    for _ in range(10):
+        await limiter.check(CALLER)
+    with pytest.raises(RateLimited) as refusal:
+        await limiter.check(CALLER)
+    assert refusal.value.limit == 10
+    assert 0 < refusal.value.retry_after <= 1
+    await asyncio.sleep(1.05)
+    await limiter.check(CALLER)
+
+
+async def test_the_keys_own_rate_counts_and_zero_is_no_limit(limiter: RateLimiter) -> None:
+    assert await allowed(limiter, 8, key_id=2, rate_per_second=3) == 3
+    assert await allowed(limiter, 50, key_id=3, rate_per_second=0) == 50
+    assert await limiter.allowance(replace(CALLER, rate_per_second=0)) is None
+
+
+async def test_one_key_does_not_use_up_the_calls_of_another(limiter: RateLimiter) -> None:
+    assert await allowed(limiter, 20, key_id=4) == 10
+    assert await allowed(limiter, 10, key_id=5) == 10
+
+
+async def test_the_allowance_says_what_is_left(limiter: RateLimiter) -> None:
+    await allowed(limiter, 4, key_id=6)
+    allowance = await limiter.allowance(replace(CALLER, key_id=6))
+    assert allowance is not None
+    assert (allowance.limit, allowance.remaining) == (10, 6)
+    assert 0 < allowance.reset_seconds <= 1
+
+
+async def test_two_servers_count_together_through_redis(redis_url: str) -> None:
+    one, other = RateLimiter(10, redis_url), RateLimiter(10, redis_url)
+    passed = [await allowed(each, 3, key_id=7) for each in (one, other, one, other)]
+    assert sum(passed) == 10
+    await one.close()
+    await other.close()
+
+
+async def test_without_redis_each_server_counts_for_itself_until_it_is_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("legible.rate_limit.REDIS_PAUSE_SECONDS", 0.2)
+    with servers.redis_server() as url:
+        limiter = RateLimiter(10, url)
+        assert await allowed(limiter, 5, key_id=8) == 5
+    assert await allowed(limiter, 20, key_id=8) == 10
+    assert "Redis does not answer" in capsys.readouterr().out
+    await limiter.close()
+
+
+async def test_a_limiter_that_lost_redis_comes_back_to_it(redis_url: str) -> None:
+    limiter = RateLimiter(10, redis_url)
+    limiter._pause(ConnectionError("gone"))
+    limiter._shared_again = 0
+    assert await allowed(limiter, 12, key_id=9) == 10
+    other = RateLimiter(10, redis_url)
+    assert await allowed(other, 1, key_id=9) == 0
+    await limiter.close()
+    await other.close()
