@@ -12,6 +12,9 @@ from legible.db.session import Database, upgrade
 from legible.db.tables import Base
 from tests import servers
 
+# The whole service behind HTTP: `service`, `start`, `voice`, `picture`.
+pytest_plugins = ("tests.service",)
+
 DATABASES = ("sqlite", "postgresql")
 TABLES = [f'"{table.name}"' for table in Base.metadata.sorted_tables]
 
@@ -61,7 +64,7 @@ def postgresql_url(postgresql_migrated: str) -> str:
         connection.cursor().executemany(
             "INSERT INTO call_type (id, kind, name_zh, name_en, price_micros, is_enabled)"
             " VALUES (%(id)s, %(kind)s, %(name_zh)s, %(name_en)s, %(price_micros)s, true)",
-            import_module("legible.db.migrations.versions.0001_first_tables").SEED,
+            [row for name in SEEDED for row in import_module(f"legible.db.migrations.versions.{name}").SEED],
         )
     return postgresql_migrated
 

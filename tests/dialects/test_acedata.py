@@ -18,7 +18,7 @@ from legible.dialects.acedata import convert
 from legible.errors import RecognitionFailed, Refusal
 from legible.prices import PricedType
 from legible.tasks import Answer, ClickAnswer, ClickOptions, GridAnswer, GridOptions, Kind, Task, TextOptions
-from tests.dialects.conftest import Service, Start, base64_of, draw
+from tests.service import Service, Start, base64_of, draw
 
 IMAGE2TEXT = "/captcha/recognition/image2text"
 RECAPTCHA2 = "/captcha/recognition/recaptcha2"

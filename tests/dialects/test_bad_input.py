@@ -14,8 +14,8 @@ from PIL import Image
 
 from legible.errors import RecognitionFailed
 from legible.tasks import Kind
-from tests.dialects.conftest import Service, Start, base64_of, draw, encode
 from tests.dialects.voices import ACEDATA, CAPTCHAAPI, V1, Voice
+from tests.service import Service, Start, base64_of, draw, encode
 
 PRICE = 1000
 

@@ -15,7 +15,7 @@ import pytest
 from legible.errors import RecognitionFailed
 from legible.prices import PricedType
 from legible.tasks import Answer, ClickAnswer, GridAnswer, Kind, Task
-from tests.dialects.conftest import Service, Start, base64_of, draw
+from tests.service import Service, Start, base64_of, draw
 
 SAMPLES = Path(__file__).parent / "samples"
 LABEL = "Please click on the UNIQUE object among the others."

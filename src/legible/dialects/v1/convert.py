@@ -41,7 +41,21 @@ from legible.money import yuan
 from legible.prices import PricedType
 from legible.tasks import Answer, ArithmeticOptions, ClickOptions, Kind, SliderOptions, Task, TextOptions
 
-FILTERS = frozenset({"since", "until", "kind", "outcome", "dialect", "key_id", "log_id", "trace_id"})
+QUERY = frozenset(
+    {
+        "since",
+        "until",
+        "kind",
+        "outcome",
+        "dialect",
+        "key_id",
+        "log_id",
+        "trace_id",
+        "limit",
+        "cursor",
+        "format",
+    }
+)
 PICTURE = "a PNG, JPEG, GIF, BMP or WebP picture in base64"
 
 
@@ -169,11 +183,10 @@ def type_fields(row: PricedType, is_available: bool) -> dict[str, object]:
 
 def filter_of(query: Mapping[str, str]) -> CallFilter:
     """Which calls are asked for; raises `InvalidField` for a value that cannot be, and for a name that is none."""
-    unknown = next((name for name in query if name not in FILTERS | {"limit", "cursor", "format"}), None)
+    unknown = next((name for name in query if name not in QUERY), None)
     if unknown is not None:
-        raise InvalidField(
-            shown(unknown), got="a parameter that is not known", allowed=", ".join(sorted(FILTERS))
-        )
+        allowed = ", ".join(sorted(QUERY))
+        raise InvalidField(shown(unknown), got="a parameter that is not known", allowed=allowed)
     since, until = query.get("since"), query.get("until")
     return CallFilter(
         from_ms=None if since is None else milliseconds_of("since", since),

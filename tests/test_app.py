@@ -1,0 +1,143 @@
+"""What surrounds the dialects: health, metrics, the documents, the log, and bugs that must not leak."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from legible.logs import hide_secrets
+from tests.dialects.voices import Voice
+from tests.service import Service, Start
+
+
+def test_a_healthy_service_says_so(service: Service) -> None:
+    assert service.client.get("/healthz").json() == {"status": "ok"}
+    ready = service.client.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]) == (200, {"models": True, "migrations": True})
+
+
+def test_a_service_is_not_ready_on_another_version_s_schema(start: Start) -> None:
+    service = start()
+    with service.parts.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'another'")
+    ready = service.client.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]) == (503, {"models": True, "migrations": False})
+
+
+def sample(text: str, name: str) -> float:
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_metrics_count_calls_and_time_stages(service: Service, voice: Voice, picture: str) -> None:
+    def count(outcome: str, kind: str) -> float:
+        name = f'legible_calls_total{{dialect="{voice.name}",kind="{kind}",outcome="{outcome}"}}'
+        return sample(service.client.get("/metrics").text, name)
+
+    before = count("answered", "text"), count("invalid_image", "unknown"), count("unauthenticated", "unknown")
+    voice.ask(service.client, service.key, voice.body(picture))
+    voice.ask(service.client, service.key, voice.body("%"))
+    voice.ask(service.client, None, voice.body(picture))
+    after = count("answered", "text"), count("invalid_image", "unknown"), count("unauthenticated", "unknown")
+    assert after == tuple(each + 1 for each in before)
+    text = service.client.get("/metrics").text
+    for stage in ("read", "call", "recognize", "commit"):
+        assert sample(text, f'legible_stage_seconds_count{{stage="{stage}"}}') > 0
+
+
+@pytest.mark.parametrize("name", ["", "/acedata", "/captchaapi", "/v1"])
+def test_every_dialect_has_its_openapi(service: Service, name: str) -> None:
+    document = service.client.get(f"/openapi{name}.json").json()
+    assert document["openapi"].startswith("3.")
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert all(operation["security"] for operation in operations)
+    ids = [operation["operationId"] for operation in operations]
+    assert len(ids) == len(set(ids))
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert references <= document["components"]["schemas"].keys()
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        for name, value in attributes:
+            if name in ("href", "src") and value:
+                self.links.append(value)
+            if name == "id" and value:
+                self.ids.add(value)
+
+
+def test_the_reference_page_needs_no_internet_and_shows_every_endpoint(service: Service) -> None:
+    reply = service.client.get("/docs")
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    page = _Links()
+    page.feed(reply.text)
+    for link in page.links:
+        assert (
+            link[1:] in page.ids if link.startswith("#") else service.client.get(link).status_code == 200
+        ), link
+    assert "http://" not in reply.text
+    assert "https://" not in reply.text
+    for path in service.client.get("/openapi.json").json()["paths"]:
+        assert path in reply.text
+    for words in ("insufficient_credit", "识别成功", "/m/01pns0", "Idempotency-Key", "log_id"):
+        assert words in reply.text
+
+
+def test_an_unknown_document_names_the_known_ones(service: Service) -> None:
+    reply = service.client.get("/openapi/nothing.json")
+    assert (reply.status_code, "acedata, captchaapi, v1" in reply.json()["detail"]) == (404, True)
+
+
+def test_a_bug_outside_of_a_call_is_told_in_the_dialect_s_shape(
+    service: Service, voice: Voice, picture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret of the house")
+
+    monkeypatch.setattr(service.parts.desk, "receive", broken)
+    reply = voice.ask(service.client, service.key, voice.body(picture))
+    assert reply.status_code == 500
+    assert "secret" not in reply.text
+    expected = "服务器内部错误" if voice.name == "captchaapi" else "something went wrong on our side"
+    assert expected in voice.sentence(reply.json())
+
+
+def test_a_database_that_is_down_is_told_and_nothing_is_lost(
+    start: Start, voice: Voice, picture: str
+) -> None:
+    service = start()
+    with service.parts.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE api_key RENAME TO gone")
+    try:
+        assert voice.ask(service.client, service.key, voice.body(picture)).status_code in (500, 503)
+    finally:
+        with service.parts.database.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE gone RENAME TO api_key")
+    assert voice.ask(service.client, service.key, voice.body(picture)).status_code == 200
+
+
+def test_a_log_line_holds_no_key_no_image_and_no_password() -> None:
+    line = {
+        "event": "somebody used lg_abcdefghijklmnopqrstuvwxyz0123456789ABCDEF",
+        "exception": "Traceback ... lg_abcdefghijklmnopqrstuvwxyz0123456789ABCDEF",
+        "api_key": "anything",
+        "password": "hunter2",
+        "image": "iVBORw0KGgo",
+        "body_bytes": b"\x89PNG",
+        "status": 200,
+    }
+    assert hide_secrets(None, "info", line) == {
+        "event": "somebody used lg_(hidden)",
+        "exception": "Traceback ... lg_(hidden)",
+        "api_key": "(hidden)",
+        "password": "(hidden)",
+        "image": "(hidden)",
+        "body_bytes": "(4 bytes)",
+        "status": 200,
+    }
