@@ -19,6 +19,14 @@ DATABASES = ("sqlite", "postgresql")
 TABLES = [f'"{table.name}"' for table in Base.metadata.sorted_tables]
 
 
+def seeded_types() -> list[dict[str, object]]:
+    """The rows of the price list that the migrations put there."""
+    first = import_module("legible.db.migrations.versions.0001_first_tables")
+    names = sorted(path.stem for path in Path(str(first.__file__)).parent.glob("0*.py"))
+    modules = [import_module(f"legible.db.migrations.versions.{name}") for name in names]
+    return [row for module in modules for row in getattr(module, "SEED", [])]
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
@@ -64,7 +72,7 @@ def postgresql_url(postgresql_migrated: str) -> str:
         connection.cursor().executemany(
             "INSERT INTO call_type (id, kind, name_zh, name_en, price_micros, is_enabled)"
             " VALUES (%(id)s, %(kind)s, %(name_zh)s, %(name_en)s, %(price_micros)s, true)",
-            [row for name in SEEDED for row in import_module(f"legible.db.migrations.versions.{name}").SEED],
+            seeded_types(),
         )
     return postgresql_migrated
 

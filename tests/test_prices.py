@@ -23,6 +23,7 @@ async def test_the_vendors_types_are_there_at_the_vendors_prices(prices: PriceLi
         50100: (Kind.ARITHMETIC, "计算题", 5_000),
         50200: (Kind.TEXT, "通用数英", 1_000),
         10001: (Kind.TEXT, "图像识别", 50_000),
+        60100: (Kind.GRID, "图像网格", 10_000),
     }
 
 
