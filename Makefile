@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint fix migration bench train constraints
+.PHONY: help serve test lint fix translate migration bench train constraints
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { split($$2, text, " — "); \
@@ -27,6 +27,14 @@ lint: $(VENV)/.test  ## ruff, mypy, import contracts, docs up to date
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/pytest --quiet tests/test_settings.py
+
+CATALOG := src/legible/console/locale
+translate: $(VENV)/.test  ## collect the console's sentences; then fill console/locale/zh_Hans
+	@$(BIN)/pybabel --quiet extract --mapping src/legible/console/babel.cfg --keyword mark --keyword translate \
+	  --no-location --sort-output --omit-header --output $(CATALOG)/messages.pot src/legible/console
+	@$(BIN)/pybabel --quiet update --ignore-obsolete --no-fuzzy-matching --omit-header --ignore-pot-creation-date \
+	  --input-file $(CATALOG)/messages.pot --output-dir $(CATALOG)
+	@rm $(CATALOG)/messages.pot
 
 fix: $(VENV)/.test  ## ruff's fixes and format
 	@$(BIN)/ruff check --fix

@@ -44,6 +44,7 @@ class Caller:
     balance_micros: int
     spend_cap_micros: int | None
     spent_micros: int
+    keeps_images: bool = False
 
     def check(self, address: str) -> None:
         """Raises `Unauthenticated` for a key that is revoked, expired, disabled, or used from elsewhere."""

@@ -28,6 +28,7 @@ from legible.engine import Engine
 from legible.engine.local import LocalEngine
 from legible.errors import Broken, NotFound, Refusal, Unavailable, WrongMethod
 from legible.journal import Journal, StoredReplies
+from legible.kept_images import KeptImages
 from legible.keys import KeyRing
 from legible.metrics import CONTENT_TYPE, Metrics, TimedEngine, TimedJournal
 from legible.pipeline import Pipeline
@@ -103,7 +104,9 @@ def build_parts(settings: Settings, given: Mapping[Kind, Recognizer] | None) -> 
     engine = TimedEngine(_engine(settings, given), metrics)
     journal = TimedJournal(database, metrics, settings.group_commit_size, settings.reply_retention_hours)
     replies = StoredReplies(database, settings.reply_retention_hours)
-    pipeline = Pipeline(keys, limiter, prices, replies, engine, journal, settings.recognition_timeout_seconds)
+    images = KeptImages(database, settings.image_days)
+    timeout = settings.recognition_timeout_seconds
+    pipeline = Pipeline(keys, limiter, prices, replies, engine, journal, images, timeout)
     accounts = Accounts(database, settings.free_quota_micros)
     desk = Desk(pipeline, metrics, settings)
     return Parts(settings, database, accounts, keys, limiter, prices, engine, journal, desk, metrics)
@@ -137,10 +140,11 @@ async def _lifespan(parts: Parts, app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _purge(parts: Parts) -> None:
-    """Forgets the replies that are older than promised."""
+    """Forgets the replies and images that are older than promised."""
     while True:
         try:
             await parts.database.run(parts.desk.replies.purge)
+            await parts.database.run(parts.desk.pipeline.images.purge)
         except Unavailable as refusal:
             log.warning("old replies could not be deleted", reason=refusal.message)
         await asyncio.sleep(PURGE_SECONDS)

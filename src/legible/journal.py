@@ -32,7 +32,10 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Draft:
-    """A call under way: what its row in the log will say. `request`: kind and type id, once known."""
+    """A call under way: what its row in the log will say. `request`: kind and type id, once known.
+
+    `images` are its pictures, for an account that wants them kept beside the row.
+    """
 
     dialect: str
     trace_id: str
@@ -40,6 +43,7 @@ class Draft:
     caller: Caller
     created_ms: int
     request: tuple[Kind, int] | None = None
+    images: tuple[bytes, ...] = ()
     started_ns: int = field(default_factory=time.perf_counter_ns)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from legible.accounts import Caller
 from legible.clock import now_ms
 from legible.db.session import Database
-from legible.db.tables import Account, ApiKey
+from legible.db.tables import Account, ApiKey, Preference
 from legible.errors import InsufficientCredit, InvalidField, NotFound, Unauthenticated
 from legible.tasks import Kind
 
@@ -106,7 +106,12 @@ class KeyRing:
             raise
 
     def _read(self, which: ColumnElement[bool]) -> Caller | None:
-        query = select(ApiKey, Account).join(Account, Account.id == ApiKey.account_id).where(which)
+        query = (
+            select(ApiKey, Account, Preference.keeps_images)
+            .join(Account, Account.id == ApiKey.account_id)
+            .outerjoin(Preference, Preference.account_id == ApiKey.account_id)
+            .where(which)
+        )
         with self.database.read() as session:
             row = session.execute(query).one_or_none()
         return None if row is None else _caller(*row)
@@ -171,7 +176,7 @@ def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _caller(key: ApiKey, account: Account) -> Caller:
+def _caller(key: ApiKey, account: Account, keeps_images: bool | None) -> Caller:
     return Caller(
         key_id=key.id,
         account_id=account.id,
@@ -186,6 +191,7 @@ def _caller(key: ApiKey, account: Account) -> Caller:
         balance_micros=account.balance_micros,
         spend_cap_micros=key.spend_cap_micros,
         spent_micros=key.spent_micros,
+        keeps_images=bool(keeps_images),
     )
 
 

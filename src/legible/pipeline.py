@@ -9,8 +9,9 @@ import structlog
 
 from legible.accounts import Caller
 from legible.engine import Engine
-from legible.errors import Broken, Refusal, TimedOut
+from legible.errors import Broken, RecognitionFailed, Refusal, TimedOut
 from legible.journal import Draft, Journal, Receipt, Render, Reply, ReplyExists, StoredReplies
+from legible.kept_images import KeptImages
 from legible.keys import KeyRing
 from legible.prices import PriceList
 from legible.rate_limit import RateLimiter
@@ -65,10 +66,12 @@ class Pipeline:
         replies: StoredReplies,
         engine: Engine,
         journal: Journal,
+        images: KeptImages,
         timeout_seconds: float,
     ) -> None:
         self.keys, self.limiter, self.prices, self.replies = keys, limiter, prices, replies
-        self.engine, self.journal, self.timeout_seconds = engine, journal, timeout_seconds
+        self.engine, self.journal, self.images = engine, journal, images
+        self.timeout_seconds = timeout_seconds
 
     async def run(
         self, attempt: Attempt, parse: Callable[[], Request], render: Render, accepted: Accepted | None = None
@@ -107,13 +110,15 @@ class Pipeline:
             await self.replies.raise_if_stored(caller, attempt.token, attempt.request_sha256)
         request = parse()
         caller.check_kind(request.task.kind)
-        draft.request = request.task.kind, request.type_id
+        draft.request, draft.images = (request.task.kind, request.type_id), request.task.images
         price = await self.prices.price(request.type_id)
         await self.keys.check_credit(caller, price)
         if accepted is not None:
             await accepted(caller)
         answer = await self._recognize(request.task)
-        return await self.journal.charge(draft, answer, price, render, attempt.token, attempt.request_sha256)
+        reply = await self.journal.charge(draft, answer, price, render, attempt.token, attempt.request_sha256)
+        await self._keep_images(draft, reply.receipt)
+        return reply
 
     async def _recognize(self, task: Task) -> Answer:
         try:
@@ -123,4 +128,11 @@ class Pipeline:
             raise TimedOut(seconds=self.timeout_seconds) from None
 
     async def _refuse(self, draft: Draft, refusal: Refusal, attempt: Attempt) -> Receipt:
-        return await self.journal.refuse(draft, refusal, attempt.status(refusal))
+        receipt = await self.journal.refuse(draft, refusal, attempt.status(refusal))
+        if isinstance(refusal, RecognitionFailed):
+            await self._keep_images(draft, receipt)
+        return receipt
+
+    async def _keep_images(self, draft: Draft, receipt: Receipt | None) -> None:
+        if draft.caller.keeps_images and receipt is not None:
+            await self.images.keep(receipt.call_id, draft.images)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import floor, log10
 
-WIDTH, HEIGHT = 640, 180
+HEIGHT = 180
 LEFT, RIGHT, TOP, BOTTOM = 54, 6, 10, 24
 
 
@@ -19,12 +19,13 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`labels` are the days' names, `show` writes a value for people."""
+    """`labels` are the days' names, `show` writes a value for people, `width` is in units of the drawing."""
 
     title: str
     labels: Sequence[str]
     series: Sequence[Series]
     show: Callable[[float], str]
+    width: int = 460
 
     @property
     def is_empty(self) -> bool:
@@ -52,7 +53,7 @@ class Chart:
 
     @property
     def step(self) -> float:
-        return (WIDTH - LEFT - RIGHT) / max(1, len(self.labels))
+        return (self.width - LEFT - RIGHT) / max(1, len(self.labels))
 
     def bars(self) -> list[tuple[float, float, float, float, str, str]]:
         """Stacked bars: x, y, width, height, style, and what is said on hover."""

@@ -121,7 +121,12 @@ def key_list(visit: MemberDep) -> Response:
 
 
 def _list(
-    visit: MemberVisit, form: Form, status: int = 200, error: str = "", made: NewKey | None = None
+    visit: MemberVisit,
+    form: Form,
+    status: int = 200,
+    error: str = "",
+    made: NewKey | None = None,
+    name: str = "",
 ) -> Response:
     keys = visit.console.keys.list(visit.person.id)
     shows_old = visit.request.query_params.get("old") == "1"
@@ -140,6 +145,7 @@ def _list(
         field=error,
         error=ERRORS.get(error),
         made=made,
+        made_name=name,
         now=now,
         kinds=sorted(visit.console.engine.kinds),
         account_rate=account_rate(visit),
@@ -160,7 +166,7 @@ def create_key(visit: MemberDep, form: FormDep) -> Response:
         made = visit.console.keys.create(visit.person.id, form["name"], _rules(visit, form))
     except (Invalid, InvalidField) as refusal:
         return _list(visit, form, 400, refusal.field)
-    return _list(visit, Form(), made=made)
+    return _list(visit, Form(), made=made, name=form["name"])
 
 
 @router.post("/trial")
@@ -252,7 +258,7 @@ def rotate(visit: MemberDep, form: FormDep, key_id: int) -> Response:
             ends_ms, old.spend_cap_micros, old.kinds, old.addresses, old.rate_per_second, old.is_enabled
         )
         visit.console.keys.update(key_id, key.name, rules, visit.person.id)
-    return _list(visit, Form(), made=made)
+    return _list(visit, Form(), made=made, name=key.name)
 
 
 @router.post("/{key_id}/delete")

@@ -81,7 +81,7 @@ async function download(link) {
 }
 
 document.addEventListener("click", (event) => {
-  const target = event.target.closest("[data-copy], [data-toggle], [data-use-key], [data-download]");
+  const target = event.target.closest("[data-copy], [data-toggle], [data-download]");
   if (!target) return;
   if (target.dataset.copy) copy(target);
   if (target.dataset.toggle) {
@@ -112,11 +112,14 @@ for (const field of document.querySelectorAll("[data-time-zone]")) {
 }
 
 const made = document.querySelector("[data-made-key]");
-if (made) rememberKey(`…${made.textContent.slice(-4)}`, made.textContent);
+if (made) rememberKey(`${made.dataset.madeKey} …${made.textContent.slice(-4)}`, made.textContent);
 
 for (const leave of document.querySelectorAll('form[action="/logout"], form[action="/login"]')) {
   leave.addEventListener("submit", () => sessionStorage.removeItem(KEYS));
 }
+
+// On a small screen a chart is wider than its box: today, at its right end, is what one wants to see.
+for (const box of document.querySelectorAll(".chart-box")) box.scrollLeft = box.scrollWidth;
 
 const theme = document.querySelector("[data-theme-switch]");
 if (theme && !document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches) {

@@ -214,6 +214,8 @@ async function showAnswer(answer, reply, status, milliseconds) {
   facts.push([words.server, `${row.duration_ms} ms`], [words.cost, money(row.cost_micros)], [words.balance, money(row.balance_now_micros)]);
   if (row.confidence != null) facts.unshift([words.confidence, `${(100 * row.confidence).toFixed(1)}%`]);
   const link = element("a", { href: `/console/calls/${row.log_id}` }, words.log);
+  // Not every dialect tells the characters one by one; the log does.
+  if (!answer.refused) at("characters").replaceChildren(...characters(row.detail ?? answer));
   at("facts").replaceChildren(...facts.flatMap(fact), element("dt", { translate: "no" }, row.log_id), element("dd", {}, link));
   at("facts").dataset.cost = String(row.cost_micros);
   at("balance").textContent = money(row.balance_now_micros);
@@ -254,7 +256,10 @@ at("kinds").addEventListener("click", (event) => event.target.dataset.kind && sh
 at("dialect").addEventListener("change", showOperation);
 at("key").addEventListener("change", () => (at("paste-field").hidden = at("key").value !== "paste"));
 at("run").addEventListener("click", run);
-at("file").addEventListener("change", ({ target }) => target.files[0] && choose(target.files[0], target.files[0].name));
+at("file").addEventListener("change", ({ target }) => {
+  if (target.files[0]) choose(target.files[0], target.files[0].name);
+  target.value = ""; // so that the same file can be chosen again
+});
 for (const type of ["dragover", "dragleave", "drop"]) {
   at("drop").addEventListener(type, (event) => {
     event.preventDefault();
