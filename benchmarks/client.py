@@ -1,7 +1,7 @@
 """A client that costs little: raw HTTP/1.1 over kept connections.
 
-`load.py` starts it, asks on standard input in JSON (url, key, image, clients, seconds), and reads the seconds, and
-the milliseconds of every call, from standard output.
+`load.py` starts it, asks on standard input in JSON (url, key, image, clients, seconds), and reads the seconds
+and the milliseconds of every call from standard output.
 """
 
 import asyncio
