@@ -29,7 +29,7 @@ from legible.errors import InvalidField, NotFound, Refusal, Unauthenticated, Wro
 from legible.journal import Receipt
 from legible.money import yuan
 from legible.pipeline import Request
-from legible.tasks import Answer
+from legible.tasks import Answer, Kind
 
 NAME = "v1"
 TITLE = "Legible's own API"
@@ -84,23 +84,25 @@ def _errors(*words: Refusal) -> dict[int | str, dict[str, Any]]:
     return refusals(words, convert.status_of, partial(convert.problem, trace_id=TRACE_ID), Problem, PROBLEM)
 
 
-def _parameter(name: str, about: str, where: str = "query") -> dict[str, Any]:
-    schema = {"type": "string"}
-    return {"name": name, "in": where, "required": where == "path", "description": about, "schema": schema}
+def _parameter(name: str, about: str, where: str = "query", **schema: Any) -> dict[str, Any]:
+    said = {"type": "string"} | schema
+    return {"name": name, "in": where, "required": where == "path", "description": about, "schema": said}
 
 
 FILTER_PARAMETERS = (
     _parameter("since", "ISO 8601; calls from this moment on"),
     _parameter("until", "ISO 8601; calls before this moment"),
-    _parameter("kind", "text, arithmetic, slider, grid or click"),
+    _parameter("kind", "text, arithmetic, slider, grid or click", enum=list(Kind)),
     _parameter("outcome", "answered, replayed, refused (all that are neither), or the code of one refusal"),
     _parameter("dialect", "acedata, captchaapi or v1"),
-    _parameter("key_id", "the number of a key"),
+    _parameter("key_id", "the number of a key", type="integer", minimum=1),
     _parameter("log_id", "one log id"),
     _parameter("trace_id", "one trace id"),
-    _parameter("limit", "calls a page, 1 to 500; 50 if left out"),
+    _parameter("limit", "calls a page, 1 to 500; 50 if left out", type="integer", minimum=1, maximum=500),
     _parameter("cursor", "next_cursor of the page before"),
-    _parameter("format", "json, or csv for the whole log as a file (also: Accept: text/csv)"),
+    _parameter(
+        "format", "json, or csv for the whole log as a file (also: Accept: text/csv)", enum=["json", "csv"]
+    ),
 )
 BAD_FILTER = InvalidField("kind", got="'words'", allowed="text, arithmetic, slider, grid, click")
 NO_CALL = NotFound("there is no such call in your log")
