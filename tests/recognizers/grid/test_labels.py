@@ -1,0 +1,39 @@
+"""The things that a grid may be asked for."""
+
+import pytest
+
+from legible.recognizers.grid.labels import LABELS, known_labels, label_of
+
+
+@pytest.mark.parametrize(
+    ("label", "name"), [(label, name) for label, names in LABELS.items() for name in names]
+)
+def test_every_name_means_its_label_alone_and_in_a_sentence(label: str, name: str) -> None:
+    assert label_of(name) == label
+    assert label_of(name.upper()) == label
+    assert label_of(f"Select all images with {name}.") == label
+    assert label_of(f"请选择包含{name}的所有图片") == label
+
+
+@pytest.mark.parametrize(
+    ("question", "label"),
+    [
+        ("/m/01pns0", "/m/01pns0"),
+        (" /m/01pns0\n", "/m/01pns0"),
+        ("Select all squares with a  fire hydrant\nIf there are none, click skip", "/m/01pns0"),
+        ("school bus", "/m/02yvhj"),
+        ("公共汽车", "/m/01bjv"),
+        ("hills", "/m/09d_r"),
+        ("scars", None),
+        ("business", None),
+        ("cars and boats", None),
+        ("/m/nothing", None),
+        ("", None),
+    ],
+)
+def test_a_question_means_one_label_or_none(question: str, label: str | None) -> None:
+    assert label_of(question) == label
+
+
+def test_a_refusal_can_list_them_all() -> None:
+    assert all(label in known_labels() for label in LABELS)
