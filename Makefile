@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint fix translate migration bench train constraints
+.PHONY: help serve test lint fix translate migration bench train
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { split($$2, text, " — "); \
@@ -50,6 +50,11 @@ bench: $(VENV)/.test  ## [k=KIND] — a measurement, with the row for docs/bench
 	$(if $(wildcard benchmarks/$(k).py),,$(error Say which: make bench k=load))
 	@$(BIN)/python benchmarks/$(k).py $(args)
 
+train: $(VENV)/.train  ## [k=KIND] — train further and export the weights; needs the extra `train`, with PyTorch
+	$(if $(wildcard training/$(k)/train.py),,$(error Say which: make train k=text))
+	@$(BIN)/python training/$(k)/train.py $(args)
+	@$(BIN)/python training/$(k)/export.py
+
 # A venv whose creation was cut short has no pip, which comes last: so pip is what we look for.
 $(BIN)/pip:
 	@sh setup/venv.sh $(VENV)
@@ -62,4 +67,9 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/pip
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing Legible and its tests into $(VENV) (once; this takes a minute or two)"
 	@$(PIP_INSTALL) --editable '.[test]'
+	@touch $(VENV)/.serve $@
+
+$(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing PyTorch into $(VENV) (once; this takes a while)"
+	@$(PIP_INSTALL) --editable '.[train]'
 	@touch $(VENV)/.serve $@

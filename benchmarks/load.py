@@ -1,9 +1,10 @@
 """The service under a bounded load on 127.0.0.1: CPU a billed call, calls a second, latency, start, memory.
 
-`make bench k=load args="--peer-python /path/to/python"`. Starts a server of its own on a fresh database, drives
-it from a separate process, checks that every answer was charged, prints a table and the rows for the page of
-benchmarks, and stops by itself in about two minutes. The peer is ddddocr behind a minimal FastAPI, in an
-environment of its own: `pip install ddddocr==1.6.1 fastapi uvicorn[standard]`. Linux only: it reads /proc.
+`make bench k=load args="--peer-python /path/to/python"`. Starts a server of its own on a fresh database and
+drives it from another process, checks that every answer was charged, prints a table and the rows for the
+page of benchmarks, and stops by itself in about two minutes. The peer is ddddocr behind a minimal FastAPI,
+in an environment of its own: `pip install ddddocr==1.6.1 fastapi uvicorn[standard]`. Linux only: it reads
+/proc.
 """
 
 import argparse
