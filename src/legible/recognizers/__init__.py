@@ -12,7 +12,7 @@ Recognizer = Callable[[Task], Answer]
 ROOMS: Mapping[Kind, tuple[str, frozenset[str]]] = {
     Kind.TEXT: ("legible.recognizers.text", frozenset({"text"})),
     Kind.ARITHMETIC: ("legible.recognizers.arithmetic", frozenset({"text"})),
-    Kind.SLIDER: ("legible.recognizers.slider", frozenset({"slider"})),
+    Kind.SLIDER: ("legible.recognizers.slider", frozenset({"slider", "slider_piece"})),
     Kind.GRID: ("legible.recognizers.grid", frozenset({"grid"})),
     Kind.CLICK: ("legible.recognizers.click", frozenset({"click"})),
 }

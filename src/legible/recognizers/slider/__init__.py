@@ -1,0 +1,97 @@
+"""Sliders: where is the gap? In one image a small network sees it; with the piece beside it, the piece is
+matched."""
+
+import numpy as np
+
+from legible import images
+from legible.errors import InvalidImage, RecognitionFailed
+from legible.images import Picture
+from legible.recognizers.slider.compare import changed
+from legible.recognizers.slider.decode import decode, decode_changed, decode_places
+from legible.recognizers.slider.match import match
+from legible.recognizers.slider.model import finder, ranker
+from legible.recognizers.slider.preprocess import Piece, piece, preprocess
+from legible.tasks import SliderAnswer, SliderOptions, Task
+
+# A picture of which more is transparent holds a piece, not a background.
+MOSTLY_TRANSPARENT = 0.4
+# Nothing transparent: as large as the background, it is the whole photo and no piece.
+OPAQUE = 250
+# Mean difference, in grey levels, under which two pictures are the same one saved twice.
+SAME = 3.0
+
+
+def recognize(task: Task) -> SliderAnswer:
+    """The gap's box in pixels of the task's image; `piece_x` is the left edge of the piece where it is seen.
+
+    Raises `InvalidImage` for pictures that cannot be a background and its piece, `RecognitionFailed` under
+    the threshold.
+    """
+    background = images.decode(task.images[0])
+    _check_background(background)
+    data = task.options.piece if isinstance(task.options, SliderOptions) else None
+    if data is None:
+        return _one(background, task.threshold)
+    picture = images.decode(data, field="piece")
+    if picture.rgb.shape == background.rgb.shape and (picture.alpha is None or picture.alpha.min() >= OPAQUE):
+        return _whole(background, picture, task.threshold)
+    return _two(background, _checked_piece(background, picture), picture, task.threshold)
+
+
+def _one(background: Picture, threshold: float | None) -> SliderAnswer:
+    canvas, network = preprocess(background.rgb), finder()
+    return decode(network.maps(canvas.tensor), canvas, network.calibration, threshold)
+
+
+def _whole(background: Picture, picture: Picture, threshold: float | None) -> SliderAnswer:
+    places = changed(background.rgb, picture.rgb)
+    if not places and np.abs(background.rgb.astype(np.int16) - picture.rgb).mean() < SAME:
+        raise InvalidImage(
+            "piece",
+            got="the same picture as image",
+            allowed="the picture of the piece, or the photo without its gap",
+        )
+    return decode_changed(places, ranker().calibration.threshold if threshold is None else threshold)
+
+
+def _two(background: Picture, part: Piece, picture: Picture, threshold: float | None) -> SliderAnswer:
+    if picture.rgb.shape[0] == background.rgb.shape[0]:
+        try:
+            return _matched(background, part, True, threshold)
+        except RecognitionFailed:
+            # Pictures of one height by chance: the piece may belong to other rows.
+            pass
+    return _matched(background, part, False, threshold)
+
+
+def _matched(background: Picture, part: Piece, rows_agree: bool, threshold: float | None) -> SliderAnswer:
+    network = ranker()
+    found = match(background.rgb, part, rows_agree)
+    return decode_places(found, network.scores(found.features), part, network.calibration, threshold)
+
+
+def _check_background(background: Picture) -> None:
+    alpha = background.alpha
+    if alpha is not None and float((alpha < 128).mean()) > MOSTLY_TRANSPARENT:
+        raise InvalidImage(
+            "image",
+            got="a picture that is mostly transparent, like a piece without its background",
+            allowed="the background with the gap; a piece that is a picture of its own goes into piece",
+        )
+
+
+def _checked_piece(background: Picture, picture: Picture) -> Piece:
+    height, width = background.rgb.shape[:2]
+    part = piece(picture.rgb, picture.alpha)
+    if part is None:
+        raise InvalidImage(
+            "piece", got="a picture in which nothing can be seen", allowed="the picture of the piece"
+        )
+    down, across = part.mask.shape
+    if down > height or across >= width:
+        raise InvalidImage(
+            "piece",
+            got=f"a piece of {across}x{down} pixels for a background of {width}x{height}",
+            allowed="a piece that is smaller than the background; the background goes into image",
+        )
+    return part

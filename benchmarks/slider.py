@@ -1,0 +1,145 @@
+"""Scores the slider recognizer on a folder of labelled families, beside ddddocr if that is installed:
+`python benchmarks/slider.py FOLDER [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from legible.errors import Refusal
+from legible.recognizers import slider
+from legible.recognizers.slider.model import finder, ranker
+from legible.tasks import Kind, SliderAnswer, SliderOptions, Task
+
+NEAR_PX = 5
+SECOND = 2
+
+Reader = Callable[[bytes, bytes | None], SliderAnswer | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One picture: how far the answer and the nearer of the first two candidates are from the truth, and
+    what it took."""
+
+    family: str
+    form: str
+    file: str
+    error_px: int
+    second_px: int
+    confidence: float
+    cpu_ms: float
+
+
+def labelled(root: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
+    """(family, folder, row of labels.tsv) of every family under `root`."""
+    for folder in sorted(p for p in root.iterdir() if (p / "labels.tsv").exists()):
+        with (folder / "labels.tsv").open(encoding="utf-8") as lines:
+            for row in csv.DictReader(lines, delimiter="\t"):
+                yield folder.name, folder, row
+
+
+def ours(image: bytes, piece: bytes | None) -> SliderAnswer | None:
+    """The recognizer of this installation, which never refuses for want of confidence here."""
+    try:
+        return slider.recognize(Task(Kind.SLIDER, (image,), SliderOptions(piece), 0.0))
+    except Refusal:
+        return None
+
+
+def theirs() -> Reader | None:
+    """ddddocr's slide_match, which needs two images."""
+    try:
+        ddddocr = importlib.import_module("ddddocr")
+    except ImportError:
+        return None
+    engine = ddddocr.DdddOcr(det=False, ocr=False, show_ad=False)
+
+    def read(image: bytes, piece: bytes | None) -> SliderAnswer | None:
+        if piece is None:
+            return None
+        try:
+            x0, y0, x1, y1 = engine.slide_match(piece, image)["target"]
+        # Whatever it raises, it has not answered.
+        except Exception:
+            return None
+        return SliderAnswer((x0, y0, x1 - x0, y1 - y0), 1.0)
+
+    return read
+
+
+def score(root: Path, form: str, read: Reader) -> list[Row]:
+    rows = []
+    for family, folder, label in labelled(root):
+        if form == "two" and label["piece"] == "-":
+            continue
+        image = (folder / label["file"]).read_bytes()
+        piece = (folder / label["piece"]).read_bytes() if form == "two" else None
+        start = time.process_time()
+        answer = read(image, piece)
+        spent = (time.process_time() - start) * 1e3
+        truth = int(label["x"])
+        found = [] if answer is None else [answer.box[0], *(one.x for one in answer.candidates[1:SECOND])]
+        errors = [abs(x - truth) for x in found] or [9999]
+        confidence = 0.0 if answer is None else answer.confidence
+        rows.append(Row(family, form, label["file"], errors[0], min(errors), confidence, spent))
+    return rows
+
+
+def table(rows: list[Row], threshold: float) -> Iterator[str]:
+    """A Markdown row a family, and one for their mean."""
+    yield "| family | n | within 5 px | first two | answered | of those right | CPU ms (median) |"
+    yield "|---|---|---|---|---|---|---|"
+    families = sorted({row.family for row in rows})
+    for family in families:
+        yield _line(family, [row for row in rows if row.family == family], threshold)
+    firsts = [statistics.mean(r.error_px <= NEAR_PX for r in rows if r.family == f) for f in families]
+    yield f"| **mean of families** | {len(rows)} | **{statistics.mean(firsts):.1%}** | | | | |"
+
+
+def _line(family: str, rows: list[Row], threshold: float) -> str:
+    answered = [row for row in rows if row.confidence >= threshold]
+    right = statistics.mean(row.error_px <= NEAR_PX for row in answered) if answered else 0.0
+    cells = [
+        family,
+        str(len(rows)),
+        f"{statistics.mean(row.error_px <= NEAR_PX for row in rows):.0%}",
+        f"{statistics.mean(row.second_px <= NEAR_PX for row in rows):.0%}",
+        f"{len(answered) / len(rows):.0%}",
+        f"{right:.0%}",
+        f"{statistics.median(row.cpu_ms for row in rows):.1f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    runs: list[tuple[str, str, Reader, float]] = [
+        ("legible", "one", ours, finder().calibration.threshold),
+        ("legible", "two", ours, ranker().calibration.threshold),
+    ]
+    other = theirs()
+    if other:
+        runs.append(("ddddocr", "two", other, 0.0))
+    every = []
+    for name, form, read, threshold in runs:
+        rows = score(arguments.folder, form, read)
+        every += [{"reader": name} | asdict(row) for row in rows]
+        print(f"\n{name}, {form} image{'s' if form == 'two' else ''}\n")
+        print("\n".join(table(rows, threshold)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(every, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The second picture may be the whole photo instead of a piece: the gap is where the two differ."""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from legible.recognizers.slider.decode import Place
+
+# Differences up to this many grey levels are JPEG's own.
+NOISE: Final = 12
+# A gap is at least this share of the picture's width and height, and at most that share of its area.
+SMALLEST, LARGEST = 0.04, 0.3
+# The lines around a gap and its inside may be parted by this many pixels.
+JOIN: Final = 5
+
+
+def changed(background: NDArray[np.uint8], whole: NDArray[np.uint8]) -> list[Place]:
+    """Where two (H, W, 3) pictures differ, each place with its share of all difference; empty for the same
+    picture."""
+    difference = cv2.blur(cv2.absdiff(background, whole).max(2), (3, 3)).astype(np.float32) - NOISE
+    difference = np.maximum(difference, 0)
+    marked = cv2.morphologyEx(
+        (difference > 0).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((JOIN, JOIN), np.uint8)
+    )
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(marked, connectivity=8)
+    sums = np.bincount(labels.ravel(), difference.ravel(), len(stats))
+    total = max(float(sums.sum()), 1.0)
+    height, width = difference.shape
+    places = [
+        # The 3x3 mean has widened the box by one pixel on each side.
+        Place((x + 1, y + 1, w - 2, h - 2), float(share) / total)
+        for (x, y, w, h, _), share in zip(stats[1:].tolist(), sums[1:], strict=True)
+        if w >= SMALLEST * width and h >= SMALLEST * height and w * h <= LARGEST * width * height
+    ]
+    return sorted(places, key=lambda place: -place.probability)[:5]

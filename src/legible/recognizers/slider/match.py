@@ -1,0 +1,333 @@
+"""Two images: the places in the background where the piece may belong, and what speaks for each of them."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from legible.recognizers.slider.preprocess import Piece
+
+Floats = NDArray[np.floating[Any]]
+Pixels = NDArray[np.uint8]
+Places = NDArray[np.int64]
+
+# Pictures with more pixels than this are matched at a smaller size, as long as the piece keeps SMALLEST
+# pixels a side.
+MAX_AREA: Final = 90_000
+SMALLEST: Final = 24
+# A gradient (grey levels a pixel) of this size counts half.
+SOFT: Final = 12.0
+# Places taken from the outline and from the content, and how far apart they are at half size, in pixels.
+BY_OUTLINE, BY_CONTENT, APART = 8, 4, 3
+# Rows above and below the piece's own row in which its gap is looked for, when the rows of both pictures
+# agree.
+BAND: Final = 5
+# Points of the outline and of the inside that are looked at, and how far from the outline "inside" and
+# "outside" are.
+OUTLINE_POINTS, INNER_POINTS, BESIDE = 128, 200, 3
+# Room around the background, so that a piece at its edge has an outside.
+MARGIN: Final = 8
+# A place is moved by up to this many pixels to where the outline fits best.
+REACH: Final = 2
+SECTORS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`boxes` (N, 4): x y w h in pixels of the background that was sent. `features` (N, F): what the ranker
+    reads."""
+
+    boxes: Places
+    features: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """Points on the edge of a mask, in its pixels: `x`, `y` (K,) integers and outward normals `nx`, `ny`
+    (K,)."""
+
+    x: Places
+    y: Places
+    nx: Floats
+    ny: Floats
+    sector: Places
+
+
+def match(background: Pixels, piece: Piece, rows_agree: bool) -> Match:
+    """Up to twelve places of the piece in the (H, W, 3) background, best outline first; none if too large.
+
+    `rows_agree`: the gap is in the rows of the background in which the piece is in its own picture.
+    """
+    size = background.shape[1], background.shape[0]
+    background, piece, scale = _smaller(background, piece)
+    if piece.mask.shape[0] > background.shape[0] or piece.mask.shape[1] > background.shape[1]:
+        return Match(np.zeros((0, 4), np.int64), np.zeros((0, 0), np.float32))
+    padded = np.pad(background, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), "edge")
+    grey = np.asarray(cv2.cvtColor(padded, cv2.COLOR_RGB2GRAY), np.uint8)
+    field = _field(grey)
+    mask = np.pad(piece.mask, MARGIN)
+    band = (piece.y - BAND, piece.y + BAND) if rows_agree else (0, background.shape[0])
+    outline = _outline(mask)
+    places = _proposals(field, grey, mask, piece, band)
+    places, fit = _refined(field, outline, places, (background.shape[1], background.shape[0]), piece)
+    features = np.concatenate([fit, _content(padded, piece, outline, places)], 1)
+    rows = (places[:, 1] - piece.y) / BAND if rows_agree else np.zeros(len(places))
+    sizes = np.full(len(places), max(piece.mask.shape) / background.shape[1])
+    own = np.full(len(places), float(piece.outlined))
+    features = np.concatenate(
+        [features, np.stack([rows, np.full(len(places), rows_agree), sizes, own], 1)], 1
+    )
+    return Match(_boxes(places, piece, scale, size), _relative(features).astype(np.float32))
+
+
+def _smaller(background: Pixels, piece: Piece) -> tuple[Pixels, Piece, float]:
+    """Both pictures at the size they are matched at; multiply its coordinates with the third to get those
+    sent."""
+    height, width = background.shape[:2]
+    scale = min((width * height / MAX_AREA) ** 0.5, min(piece.mask.shape) / SMALLEST)
+    if scale <= 1.2:
+        return background, piece, 1.0
+    small = cv2.resize(
+        background, (round(width / scale), round(height / scale)), interpolation=cv2.INTER_AREA
+    )
+    size = max(1, round(piece.mask.shape[1] / scale)), max(1, round(piece.mask.shape[0] / scale))
+    rgb = np.asarray(cv2.resize(piece.rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    mask = (cv2.resize(piece.mask * 255, size, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
+    shrunk = Piece(
+        rgb, mask, round(piece.x / scale), round(piece.y / scale), round(piece.height / scale), piece.outlined
+    )
+    return small, shrunk, scale  # type: ignore[return-value]
+
+
+def _boxes(places: Places, piece: Piece, scale: float, size: tuple[int, int]) -> Places:
+    """Corners and sizes in pixels of the background that was sent, which is `size` wide and high."""
+    height, width = piece.mask.shape
+    first = np.rint(places * scale)
+    last = np.minimum(np.rint((places + np.array([width, height])) * scale), size)
+    return np.concatenate([first, last - first], 1).astype(np.int64)
+
+
+def _gradients(grey: Pixels | Floats, per_level: float) -> tuple[Floats, Floats]:
+    """Central differences a pixel, in units of `per_level`, a little smoothed along the other axis."""
+    scale = 1 / (8 * per_level)
+    dx = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=scale, borderType=cv2.BORDER_REPLICATE)
+    dy = cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=scale, borderType=cv2.BORDER_REPLICATE)
+    return dx, dy  # type: ignore[return-value]
+
+
+def _field(grey: Pixels) -> Floats:
+    """(2, H, W): the direction of the gradient at each pixel, its length between 0 and 1 by strength."""
+    dx, dy = _gradients(grey, SOFT)
+    strength = cv2.sqrt(dx * dx + dy * dy + 1)
+    return np.stack([dx / strength, dy / strength])
+
+
+def _outline(mask: Pixels) -> Outline:
+    soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
+    dx, dy = _gradients(soft, 1)  # type: ignore[arg-type]
+    size = np.sqrt(dx * dx + dy * dy)
+    y, x = np.nonzero(size > 0.6 * size.max())
+    middle_y, middle_x = (mask.shape[0] - 1) / 2, (mask.shape[1] - 1) / 2
+    angle = np.arctan2(y - middle_y, x - middle_x)
+    order = np.argsort(angle)
+    order = order[np.linspace(0, len(order) - 1, min(OUTLINE_POINTS, len(order))).astype(np.int64)]
+    y, x, angle = y[order], x[order], angle[order]
+    length = np.maximum(size[y, x], 1e-6)
+    sector = np.minimum((angle + np.pi) / (2 * np.pi) * SECTORS, SECTORS - 1).astype(np.int64)
+    return Outline(x, y, -dx[y, x] / length, -dy[y, x] / length, sector)
+
+
+def _proposals(field: Floats, grey: Pixels, mask: Pixels, piece: Piece, band: tuple[int, int]) -> Places:
+    """(N, 2) x y of the mask's own box in the background, found at half size."""
+    across, signed = (
+        _halved([field[0] ** 2, field[0] * field[1], field[1] ** 2]),
+        _halved([field[0], field[1]]),
+    )
+    nx, ny = _gradients(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8), 1)  # type: ignore[arg-type]
+    size = cv2.sqrt(nx * nx + ny * ny)
+    unit = np.maximum(size, 1e-6)
+    across_pattern = _halved([nx * nx / unit, 2 * nx * ny / unit, ny * ny / unit])
+    signed_pattern = _halved([nx, ny])
+    # Only the rows that the band allows.
+    height = across_pattern.shape[0]
+    first = min(max(0, band[0] // 2), across.shape[0] - height)
+    rows = slice(first, max(first + height, band[1] // 2 + 1 + height))
+    scores = cv2.matchTemplate(across[rows], across_pattern, cv2.TM_CCORR)
+    scores = scores + 0.7 * np.abs(cv2.matchTemplate(signed[rows], signed_pattern, cv2.TM_CCORR))
+    content = _content_map(grey, piece, first, min(rows.stop, across.shape[0]) - first)
+    found = _peaks(np.asarray(scores, np.float32), BY_OUTLINE) + _peaks(content, BY_CONTENT)
+    return np.unique(np.array([(2 * x, 2 * (y + first)) for x, y in found], np.int64).reshape(-1, 2), axis=0)
+
+
+def _halved(channels: list[Floats]) -> Floats:
+    """(H, W) maps as one (H / 2, W / 2, C) array, each value the mean of four."""
+    height, width = channels[0].shape[0] // 2, channels[0].shape[1] // 2
+    small = [
+        cv2.resize(c[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+        for c in channels
+    ]
+    return cv2.merge(small)  # type: ignore[return-value]
+
+
+def _content_map(grey: Pixels, piece: Piece, first: int, rows: int) -> Floats:
+    """Correlation of the piece's middle with the background at half size, on the grid of the outline's
+    map."""
+    height, width = piece.mask.shape
+    top, left = height // 4, width // 4
+    middle = cv2.cvtColor(piece.rgb[top : height - top, left : width - left], cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(
+        middle, (max(2, middle.shape[1] // 2), max(2, middle.shape[0] // 2)), interpolation=cv2.INTER_AREA
+    )
+    half = cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    shift_y, shift_x = (MARGIN + top) // 2, (MARGIN + left) // 2
+    part = half[first + shift_y : first + rows - shift_y + 1, shift_x : half.shape[1] - shift_x + 1]
+    if part.shape[0] < small.shape[0] or part.shape[1] < small.shape[1]:
+        return np.zeros((0, 0), np.float32)
+    found = cv2.matchTemplate(part, small, cv2.TM_CCOEFF_NORMED)
+    return np.asarray(np.nan_to_num(found, posinf=0, neginf=0), np.float32)
+
+
+def _peaks(scores: Floats, count: int) -> list[tuple[int, int]]:
+    """x y of the highest scores, none within APART of a higher one. Spoils `scores`."""
+    found = []
+    for _ in range(count if scores.size else 0):
+        _, best, _, (x, y) = cv2.minMaxLoc(scores)
+        if best <= -1:
+            break
+        found.append((x, y))
+        scores[max(0, y - APART) : y + APART + 1, max(0, x - APART) : x + APART + 1] = -2
+    return found
+
+
+def _refined(
+    field: Floats, outline: Outline, places: Places, size: tuple[int, int], piece: Piece
+) -> tuple[Places, Floats]:
+    """Each place at the pixel around it where the outline fits best, without doubles, and how well it fits
+    there."""
+    limit = np.array([size[0] - piece.mask.shape[1], size[1] - piece.mask.shape[0]])
+    reach = np.arange(-REACH, REACH + 1)
+    shifts = np.stack(np.meshgrid(reach, reach), -1).reshape(-1, 2)
+    around = np.clip(places[:, None] + shifts, 0, limit)
+    along = _along(field, outline, around)
+    scores = (along**2).mean(2) + 0.7 * np.abs(along.mean(2))
+    best = around[np.arange(len(places)), scores.argmax(1)]
+    order = np.argsort(-scores.max(1), kind="stable")
+    kept: list[int] = []
+    for index in order:
+        if all(np.abs(best[index] - best[other]).max() > 2 for other in kept):
+            kept.append(int(index))
+    places = best[kept]
+    along = _along(field, outline, places[:, None])[:, 0]
+    sectors = np.stack(
+        [(along[:, outline.sector == s] ** 2).mean(1) for s in range(SECTORS) if (outline.sector == s).any()],
+        1,
+    )
+    sectors.sort(axis=1)
+    signed = along.mean(1)
+    fit = [
+        (along**2).mean(1),
+        np.abs(signed),
+        signed,
+        sectors[:, 0],
+        sectors[:, 1],
+        sectors[:, 2],
+        (along**2 > 0.15).mean(1),
+    ]
+    return places, np.stack(fit, 1).astype(np.float32)
+
+
+def _along(field: Floats, outline: Outline, places: Places) -> Floats:
+    """(..., K): the gradient along the outward normal at each point of the outline, between -1 and 1."""
+    width = field.shape[2]
+    index = (places[..., 1] * width + places[..., 0])[..., None] + (outline.y * width + outline.x)
+    along = field[0].ravel().take(index) * outline.nx + field[1].ravel().take(index) * outline.ny
+    return np.asarray(along, np.float32)
+
+
+def _content(padded: Pixels, piece: Piece, outline: Outline, places: Places) -> Floats:
+    """(N, 18): how the piece's content agrees with the background inside the outline and just outside of
+    it."""
+    x, y = _inner(piece.mask, BESIDE)
+    inside = _agreement(_colours(padded, places, x, y), piece.rgb[y, x].astype(np.float32) / 255)
+    # Sites paint broad rims on their pieces: the core is content only.
+    x, y = _inner(piece.mask, min(piece.mask.shape) // 5)
+    core = _agreement(_colours(padded, places, x, y), piece.rgb[y, x].astype(np.float32) / 255)
+    inner_x, inner_y = _moved(outline, -BESIDE, piece.mask.shape, 0)
+    outer_x, outer_y = _moved(outline, BESIDE, piece.mask.shape, MARGIN)
+    outer, inner = _colours(padded, places, outer_x, outer_y), _colours(padded, places, inner_x, inner_y)
+    seam = _agreement(outer, piece.rgb[inner_y, inner_x].astype(np.float32) / 255)
+    step = inner - outer
+    steps = [
+        np.abs(step).mean((1, 2)),
+        step.mean((1, 2)),
+        np.median(np.abs(step).max(2), 1),
+        _correlation(inner, outer),
+    ]
+    return np.concatenate([inside, core[:, :3], seam[:, [0, 3, 4]], np.stack(steps, 1)], 1).astype(np.float32)
+
+
+def _colours(padded: Pixels, places: Places, x: Places, y: Places) -> Floats:
+    """(N, K, 3) in 0..1: the background at the points x, y (K,) of a piece at each place."""
+    width = padded.shape[1]
+    index = ((places[:, 1] + MARGIN) * width + places[:, 0] + MARGIN)[:, None] + (y * width + x)
+    colours: Floats = padded.reshape(-1, 3).take(index, 0).astype(np.float32) / 255
+    return colours
+
+
+def _inner(mask: Pixels, distance: int) -> tuple[Places, Places]:
+    """Points of a mask at least `distance` pixels from its outline, evenly taken; any if there are none."""
+    inside = cv2.erode(np.pad(mask, 1), np.ones((2 * distance + 1, 2 * distance + 1), np.uint8))[1:-1, 1:-1]
+    y, x = np.nonzero(inside if inside.any() else mask)
+    take = np.linspace(0, len(y) - 1, min(INNER_POINTS, len(y))).astype(np.int64)
+    return x[take], y[take]
+
+
+def _moved(outline: Outline, distance: float, shape: tuple[int, ...], room: int) -> tuple[Places, Places]:
+    """The points of the outline, moved along their normals, in pixels of the mask, at most `room` outside
+    of it."""
+    x = np.rint(outline.x + distance * outline.nx).astype(np.int64) - MARGIN
+    y = np.rint(outline.y + distance * outline.ny).astype(np.int64) - MARGIN
+    return np.clip(x, -room, shape[1] - 1 + room), np.clip(y, -room, shape[0] - 1 + room)
+
+
+def _agreement(there: Floats, own: Floats) -> Floats:
+    """(N, 8) of `there` (N, K, 3) and `own` (K, 3): correlation, slope, what is left over, distances,
+    spreads."""
+    a, b = there - there.mean(1, keepdims=True), own - own.mean(0)
+    variance = float((b * b).mean()) + 1e-4
+    slope = (a * b).mean((1, 2)) / variance
+    left = np.sqrt(((a - slope[:, None, None] * b) ** 2).mean((1, 2)))
+    distance = there - own
+    return np.stack(
+        [
+            _correlation(there, own),
+            np.clip(slope, -2, 2),
+            left,
+            np.abs(distance).mean((1, 2)),
+            np.median(np.abs(distance).max(2), 1),
+            distance.mean((1, 2)),
+            np.sqrt((a * a).mean((1, 2))),
+            np.full(len(there), variance**0.5),
+        ],
+        1,
+    )
+
+
+def _correlation(there: Floats, own: Floats) -> Floats:
+    """(N,) over points and colours, each colour around its own mean."""
+    a = there - there.mean(-2, keepdims=True)
+    b = own - own.mean(-2, keepdims=True)
+    product: Floats = (a * b).sum((-2, -1))
+    scale: Floats = np.sqrt((a * a).sum((-2, -1)) * (b * b).sum((-2, -1)) + 1e-3)
+    return np.asarray(product / scale)
+
+
+def _relative(features: Floats) -> Floats:
+    """(N, 2 F): every feature, and by how much it stays under the best of the other places."""
+    if len(features) == 1:
+        return np.concatenate([features, features], 1)
+    ordered = np.sort(features, 0)
+    others = np.where(features == ordered[-1], ordered[-2], ordered[-1])
+    return np.concatenate([features, features - others], 1)

@@ -1,0 +1,63 @@
+"""The two slider networks as they are shipped: one finds the gap in one image, one ranks the places for a
+given piece."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legible.model_store import Model, load
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How often a raw confidence (0-1, ascending) was right on pictures that no training saw, and when to
+    refuse."""
+
+    raw: tuple[float, ...] = (0.0, 1.0)
+    right: tuple[float, ...] = (0.0, 1.0)
+    threshold: float = 0.0
+
+    def __call__(self, raw: float) -> float:
+        return float(np.interp(raw, self.raw, self.right))
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A model and how far its confidence can be trusted."""
+
+    model: Model
+    calibration: Calibration
+
+    def maps(self, tensor: Floats) -> Floats:
+        """(1, 3, H, W) in -1..1 -> (11, H / 4, W / 4): logits of the gap, of anything like it, of the visible
+        piece; left, top, right, bottom of the gap and of the piece, from the cell, in units of 16 px."""
+        maps: Floats = self.model.run(tensor)[0][0]
+        return maps
+
+    def scores(self, features: Floats) -> Floats:
+        """(N, F) of `match` -> (N,) logits of each place; "none of them" has logit 0."""
+        scores: Floats = self.model.run(features)[0][:, 0]
+        return scores
+
+
+def _network(name: str) -> Network:
+    model = load(name)
+    table = json.loads(model.metadata["calibration"])
+    return Network(model, Calibration(tuple(table["raw"]), tuple(table["right"]), float(table["threshold"])))
+
+
+@cache
+def finder() -> Network:
+    """The network that finds the gap in one image, opened at its first use."""
+    return _network("slider")
+
+
+@cache
+def ranker() -> Network:
+    """The network that ranks places for a piece, opened at its first use."""
+    return _network("slider_piece")

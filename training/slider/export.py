@@ -1,0 +1,240 @@
+"""Quantizes the large network to int8, calibrates the confidence of both, and writes them into the package.
+
+python -m training.slider.export FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from rich.console import Console
+from torch import nn
+from training.slider import data, rank
+from training.slider.model import SliderNet
+
+from legible.errors import RecognitionFailed
+from legible.recognizers.slider.decode import decode
+from legible.recognizers.slider.model import Calibration
+from legible.recognizers.slider.preprocess import WIDTH, Canvas
+from legible.recognizers.slider.preprocess import tensor as as_tensor
+
+PACKAGE = Path(__file__).parents[2] / "src" / "legible"
+ROOM = PACKAGE / "recognizers" / "slider"
+# Pictures that give the range of each activation.
+RANGE_PICTURES = 240
+# A left edge this near is right, in pixels of a picture of the network's width.
+NEAR = 5 * WIDTH / 310
+# One place in three is still an answer, with the others beside it as candidates; less is a guess.
+THRESHOLD = 0.3
+BINS = 40
+
+console = Console()
+Result = tuple[float, bool]
+
+
+class Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, pixels: list[NDArray[np.uint8]]) -> None:
+        self.each: Iterator[NDArray[np.uint8]] = iter(pixels)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        picture = next(self.each, None)
+        return None if picture is None else {"pixels": as_tensor(picture[None])}
+
+
+def finder(folder: Path) -> SliderNet:
+    """The averaged network of the checkpoint, folded."""
+    state = torch.load(folder / "slider.pt", weights_only=True)
+    net = SliderNet()
+    if state["folded"]:
+        net = net.folded()
+    net.load_state_dict(state["average"])
+    net.eval()
+    return net if state["folded"] else net.folded()
+
+
+def ranker(folder: Path) -> nn.Module:
+    state = torch.load(folder / "ranker.pt", weights_only=True)["ranker"]
+    net = rank.Ranker(state["mean"], state["scale"])
+    net.load_state_dict(state)
+    return net.eval()
+
+
+def to_onnx(
+    net: nn.Module, example: torch.Tensor, path: Path, names: tuple[str, str], axes: dict[int, str]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net, (example,), path, input_names=[names[0]], output_names=[names[1]],
+            dynamic_axes={names[0]: axes}, opset_version=17, dynamo=False,
+        )  # fmt: skip
+
+
+def to_int8(source: Path, target: Path, pixels: list[NDArray[np.uint8]]) -> None:
+    """The head stays as it is: its edges and logits need more than 256 steps."""
+    prepared = source.with_suffix(".prepared.onnx")
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    head = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"][-1]
+    quantize_static(
+        prepared,
+        target,
+        Reader(pixels),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=[head],
+        calibrate_method=CalibrationMethod.MinMax,
+        extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.02},
+    )
+
+
+def session(path: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def pictures(folder: Path, held_out: bool) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+    """(H, W, 3) pixels and (5, 4) boxes of every rendered scene."""
+    part = folder / ("held_out" if held_out else "shards")
+    for shard in sorted(p for p in part.glob("*.npz") if ".part" not in p.name):
+        with np.load(shard) as arrays:
+            for name in (n for n in arrays.files if n.startswith("pixels_")):
+                yield from zip(arrays[name], arrays[name.replace("pixels", "boxes")], strict=True)
+
+
+def read(run: ort.InferenceSession, folder: Path) -> dict[str, list[Result]]:
+    """Raw probability and rightness of the first place on held-out scenes, by form; a gap that is not there
+    is wrong."""
+    results: dict[str, list[Result]] = {"bare": [], "decoys": [], "screenshot": [], "empty": []}
+    for pixels, boxes in pictures(folder, held_out=True):
+        tensor = as_tensor(pixels[None])
+        canvas = Canvas(tensor, (1.0, 1.0), (pixels.shape[1], pixels.shape[0]))
+        gap, piece, decoy = boxes[:3]
+        form = "empty" if not gap[2] else "screenshot" if piece[2] else "decoys" if decoy[2] else "bare"
+        try:
+            answer = decode(run.run(None, {"pixels": tensor})[0][0], canvas, Calibration())
+            results[form].append((answer.confidence, bool(gap[2]) and abs(answer.box[0] - gap[0]) <= NEAR))
+        except RecognitionFailed:
+            results[form].append((0.0, False))
+    return results
+
+
+def calibrated(results: list[Result]) -> dict[str, object]:
+    """The share that is right for each raw confidence, made to rise only (pool adjacent violators)."""
+    ordered = np.array(sorted(results))
+    blocks = [[float(b[:, 0].mean()), float(b[:, 1].mean()), len(b)] for b in np.array_split(ordered, BINS)]
+    pooled: list[list[float]] = []
+    for block in blocks:
+        pooled.append(block)
+        while len(pooled) > 1 and pooled[-2][1] >= pooled[-1][1]:
+            (x1, y1, n1), (x2, y2, n2) = pooled[-2:]
+            pooled[-2:] = [[(x1 * n1 + x2 * n2) / (n1 + n2), (y1 * n1 + y2 * n2) / (n1 + n2), n1 + n2]]
+    raw = [0.0, *(round(b[0], 4) for b in pooled), 1.0]
+    right = [0.0, *(round(b[1], 4) for b in pooled), round(pooled[-1][1], 4)]
+    return {"raw": raw, "right": right, "threshold": THRESHOLD}
+
+
+def report(name: str, results: dict[str, list[Result]], calibration: Calibration | None = None) -> None:
+    shares = "  ".join(
+        f"{form} {np.mean([r for _, r in rows]):.1%} of {len(rows)}" for form, rows in results.items() if rows
+    )
+    console.print(f"{name}, first place right: {shares}")
+    if calibration:
+        rows = [row for form in results.values() for row in form]
+        answered = [right for raw, right in rows if calibration(raw) >= calibration.threshold]
+        console.print(
+            f"   answered over {calibration.threshold}: {len(answered) / len(rows):.1%}, "
+            f"of which right {np.mean(answered):.1%}"
+        )
+
+
+def ranked(net: nn.Module, folder: Path) -> list[Result]:
+    """Of the held-out scenes with a piece: raw probability and rightness of the first place."""
+    parts = [np.load(p) for p in sorted((folder / "ranker").glob(f"{data.HELD_OUT_SEED // 100_000}*.npz"))]
+    features = torch.from_numpy(np.concatenate([p["features"] for p in parts]))
+    rows = np.concatenate([p["rows"] for p in parts])
+    with torch.no_grad():
+        probability = rank.logits(net, features).softmax(1)[:, :-1].max(1)  # type: ignore[arg-type]
+    found = zip(probability.values.tolist(), probability.indices.tolist(), rows, strict=True)
+    return [(share, bool(index == row)) for share, index, row in found]
+
+
+def write(source: Path, name: str, calibration: dict[str, object]) -> None:
+    """Puts the file with its facts into the package, and its checksum into models.toml."""
+    model = onnx.load(source)
+    onnx.helper.set_model_props(model, {"calibration": json.dumps(calibration)})
+    target = ROOM / f"{name}.onnx"
+    onnx.save(model, target)
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    file = target.relative_to(PACKAGE)
+    row = f'[{name}]\nfile = "{file}"\nsha256 = "{digest}"\ncard = "docs/models/slider.md"\n'
+    table = PACKAGE / "models.toml"
+    rest = re.sub(rf"^\[{name}\]\n(?:(?!\[).+\n)*\n?", "", table.read_text("utf-8"), flags=re.M)
+    table.write_text(rest.rstrip("\n") + "\n\n" + row, "utf-8")
+    console.print(f"{target.relative_to(PACKAGE)}: {target.stat().st_size / 1e6:.2f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where training/slider/{train,rank}.py kept their files")
+    parser.add_argument("--only", choices=["finder", "ranker"])
+    parser.add_argument("--dry", action="store_true", help="measure only, leave the package as it is")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        plain, small = Path(temporary) / "plain.onnx", Path(temporary) / "int8.onnx"
+        if arguments.only != "ranker":
+            axes = {0: "n", 2: "height", 3: "width"}
+            to_onnx(finder(arguments.folder), torch.zeros(1, 3, 128, 256), plain, ("pixels", "maps"), axes)
+            some = [
+                pixels
+                for pixels, _ in zip(
+                    pictures(arguments.folder, held_out=False), range(RANGE_PICTURES), strict=False
+                )
+            ]
+            to_int8(plain, small, [pixels for pixels, _ in some])
+            report("fp32", read(session(plain), arguments.folder))
+            results = read(session(small), arguments.folder)
+            table = calibrated([row for form in results.values() for row in form])
+            report("int8", results, Calibration(tuple(table["raw"]), tuple(table["right"]), THRESHOLD))  # type: ignore[arg-type]
+            if not arguments.dry:
+                write(small, "slider", table)
+        if arguments.only != "finder":
+            net = ranker(arguments.folder)
+            example = torch.zeros(2, len(net.mean))  # type: ignore[arg-type]
+            to_onnx(net, example, plain, ("features", "scores"), {0: "n"})
+            places = ranked(net, arguments.folder)
+            table = calibrated(places)
+            report(
+                "ranker",
+                {"two images": places},
+                Calibration(tuple(table["raw"]), tuple(table["right"]), THRESHOLD),
+            )  # type: ignore[arg-type]
+            if not arguments.dry:
+                write(plain, "slider_piece", table)
+
+
+if __name__ == "__main__":
+    main()
