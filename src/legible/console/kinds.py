@@ -77,8 +77,13 @@ TEXT_OPTIONS = (
     Option("min_length", mark("Least length"), type="number"),
     Option("max_length", mark("Most length"), type="number"),
     Option("case", mark("Case"), type="choice", choices=("keep", "lower", "upper")),
-    THRESHOLD,
 )
+PIECE = Option("piece", mark("Picture of the piece"), mark("Optional; it makes the answer surer."), "image")
+GRID_OPTIONS = (
+    Option("question", mark("Question"), mark("An id like /m/01pns0, or a name"), is_required=True),
+    Option("top", mark("This many best tiles"), type="number"),
+)
+CLICK_QUESTION = Option("question", mark("Question"), mark("In English or Chinese"), is_required=True)
 
 
 def _acedata(path: str, body: dict[str, object], *options: Option) -> Operation:
@@ -88,6 +93,13 @@ def _acedata(path: str, body: dict[str, object], *options: Option) -> Operation:
 def _captchaapi(type_id: int, *options: Option) -> Operation:
     body: dict[str, object] = {"image": "@image", "type": type_id}
     return Operation("captchaapi", "/api/v1/captcha.php", body, "x-api-key", options)
+
+
+def _v1(kind: str, *options: Option) -> Operation:
+    body: dict[str, object] = {"kind": kind, "image": "@image"}
+    return Operation(
+        "v1", "/v1/recognitions", body | ({"options": {"@options": None}} if options else {}), BEARER, options
+    )
 
 
 KINDS = {
@@ -100,7 +112,11 @@ KINDS = {
             mark(
                 "English letters and digits. Chinese characters and handwriting are refused or read wrongly."
             ),
-            (_acedata("image2text", {"image": "@image"}, *TEXT_OPTIONS), _captchaapi(50200)),
+            (
+                _acedata("image2text", {"image": "@image"}, *TEXT_OPTIONS, THRESHOLD),
+                _captchaapi(50200),
+                _v1("text", *TEXT_OPTIONS),
+            ),
             (
                 Sample("text-1.png", "8932"),
                 Sample("text-2.png", "bOFZj2"),
@@ -113,7 +129,7 @@ KINDS = {
             mark("Arithmetic"),
             mark("A sum in a picture; the answer is its value."),
             mark("Plus, minus, times and divided, also in Chinese, with numbers of one or two digits."),
-            (_captchaapi(50100),),
+            (_captchaapi(50100), _v1("arithmetic")),
             (
                 Sample("arithmetic-1.png", "65"),
                 Sample("arithmetic-2.png", "6"),
@@ -126,15 +142,8 @@ KINDS = {
             mark("The gap that a puzzle piece belongs in, as its distance from the left edge."),
             mark("One gap that the piece fits. Among look-alike gaps, send the piece as well."),
             (
-                _captchaapi(
-                    10200,
-                    Option(
-                        "piece",
-                        mark("Picture of the piece"),
-                        mark("Optional; it makes the answer surer."),
-                        "image",
-                    ),
-                ),
+                _captchaapi(10200, PIECE),
+                _v1("slider", PIECE),
             ),
             (
                 Sample("slider-1.jpg", "435", {"piece": "slider-1-piece.png"}),
@@ -148,18 +157,8 @@ KINDS = {
             mark("Which tiles of a grid show the object that is asked for."),
             mark("Pictures of 100, 300 or 450 pixels a side, and the 17 objects of the reference page."),
             (
-                _acedata(
-                    "recaptcha2",
-                    {"image": "@image"},
-                    Option(
-                        "question",
-                        mark("Question"),
-                        mark("An id like /m/01pns0, or a name"),
-                        is_required=True,
-                    ),
-                    Option("top", mark("This many best tiles"), type="number"),
-                    THRESHOLD,
-                ),
+                _acedata("recaptcha2", {"image": "@image"}, *GRID_OPTIONS, THRESHOLD),
+                _v1("grid", *GRID_OPTIONS),
             ),
         ),
         KindPage(
@@ -171,10 +170,11 @@ KINDS = {
                 _acedata(
                     "hcaptcha",
                     {"queries": "@images"},
-                    Option("question", mark("Question"), mark("In English or Chinese"), is_required=True),
+                    CLICK_QUESTION,
                     Option("origin", mark("Origin"), type="choice", choices=("bottom-left", "top-left")),
                     THRESHOLD,
                 ),
+                _v1("click", CLICK_QUESTION),
             ),
             several=True,
         ),

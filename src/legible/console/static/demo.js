@@ -1,15 +1,9 @@
 // The landing page's examples: asks the server to read one of its own samples, and draws what it says.
 
-import { characters, picture, spoken } from "./draw.js";
+import { characters, fromTasks, picture, spoken } from "./draw.js";
 
 const at = (id) => document.getElementById(id);
 const words = JSON.parse(at("demo-words")?.textContent ?? "{}");
-
-// Our own answers have the fields of `tasks.py`; the drawing takes them in camel case.
-function ours(answer) {
-  const [x, y] = answer.point ?? [];
-  return { ...answer, pieceX: answer.piece_x, text: answer.text ?? (answer.box ? String(answer.box[0]) : undefined), point: answer.point && { x, y } };
-}
 
 async function read(button) {
   for (const other of at("samples").children) other.setAttribute("aria-pressed", String(other === button));
@@ -22,7 +16,7 @@ async function read(button) {
     const response = await fetch(`/demo/${file}.json`);
     if (!response.ok) throw new Error(String(response.status));
     const { answer, refused, milliseconds } = await response.json();
-    const known = refused ? { refused: words.refused } : ours(answer);
+    const known = refused ? { refused: words.refused } : fromTasks(answer);
     at("stage").replaceChildren(picture(image, kind, known, words));
     at("outcome").textContent = refused ? "" : spoken(known, words);
     at("characters").replaceChildren(...(refused ? [] : characters(known)));

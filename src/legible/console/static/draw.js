@@ -16,6 +16,7 @@ export function readReply(dialect, reply) {
     };
   }
   const reference = reply.trace_id;
+  if (dialect === "v1") return reply.answer ? { reference, ...fromTasks(reply.answer) } : { reference, refused: `${reply.code}: ${reply.detail}` };
   if (reply.error || reply.success === false) return { reference, refused: `${reply.error?.code}: ${reply.error?.message}` };
   const solution = reply.solution ?? {};
   return {
@@ -23,6 +24,13 @@ export function readReply(dialect, reply) {
     confidences: solution.confidences, objects: solution.objects, origin: solution.origin, point: solution.point,
     corner: solution.box, size: solution.size,
   };
+}
+
+// Our own answers have the fields of `tasks.py`.
+export function fromTasks(answer) {
+  const [x, y] = answer.point ?? [];
+  const text = answer.text ?? (answer.box ? String(answer.box[0]) : undefined);
+  return { ...answer, text, pieceX: answer.piece_x, point: answer.point && { x, y } };
 }
 
 // The answer in a line.
