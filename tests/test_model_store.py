@@ -1,0 +1,46 @@
+import dataclasses
+import threading
+
+import pytest
+
+from legible import model_store
+from legible.model_store import Model, ModelCorrupt
+
+
+@pytest.fixture(params=sorted(model_store.model_files()))
+def file(request):
+    return model_store.model_files()[request.param]
+
+
+def test_every_model_that_is_named_opens_with_the_checksum_that_is_written(file):
+    assert Model(file).version == file.sha256[:12]
+
+
+def test_a_session_has_one_thread(file):
+    options = Model(file).session.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+
+
+def test_weights_that_were_changed_are_not_opened(file, tmp_path):
+    changed = bytearray(file.path.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    path = tmp_path / "changed.onnx"
+    path.write_bytes(changed)
+    with pytest.raises(ModelCorrupt, match="changed.onnx: SHA-256 is .* install Legible again"):
+        Model(dataclasses.replace(file, path=path))
+
+
+def test_a_model_is_opened_once_whoever_asks(file):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(model_store.load(file.name))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len({id(model) for model in found}) == 1
+
+
+def test_a_model_that_nobody_ships_is_a_key_error():
+    with pytest.raises(KeyError):
+        model_store.load("crystal ball")

@@ -1,0 +1,42 @@
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+HELD = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+
+
+def names(lines: list[str]) -> set[str]:
+    found = [re.match(r"[A-Za-z0-9][\w.-]*", line) for line in lines]
+    return {re.sub(r"[-_.]+", "-", match[0]).lower() for match in found if match}
+
+
+def test_every_requirement_of_the_service_and_of_its_tests_has_its_version_held():
+    extras = PROJECT["optional-dependencies"]
+    required = PROJECT["dependencies"] + extras["postgres"] + extras["redis"] + extras["test"]
+    assert names(required) - {"legible"} <= names(HELD)
+
+
+def test_constraints_hold_exact_versions_and_name_no_address():
+    assert [line for line in HELD if not re.fullmatch(r"#.*|[\w.-]+==[\w.+!]+", line)] == []
+
+
+def test_serving_installs_neither_tests_nor_what_trains():
+    assert names(PROJECT["dependencies"]).isdisjoint(
+        {"pytest", "ruff", "mypy", "playwright", "torch", "onnx"}
+    )
+
+
+def test_make_alone_lists_what_there_is():
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("serve", "test", "lint", "fix", "migration", "bench"):
+        assert f"make {target} " in listed
+
+
+def test_ci_runs_the_two_commands_that_people_run():
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert "make test" in script
+    assert "make lint" in script
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
