@@ -26,7 +26,7 @@ def test_weights_that_were_changed_are_not_opened(file, tmp_path):
     changed[len(changed) // 2] ^= 1
     path = tmp_path / "changed.onnx"
     path.write_bytes(changed)
-    with pytest.raises(ModelCorrupt, match="changed.onnx: SHA-256 is .* install Legible again"):
+    with pytest.raises(ModelCorrupt, match=r"changed.onnx: SHA-256 is .* install Legible again"):
         Model(dataclasses.replace(file, path=path))
 
 
