@@ -249,7 +249,7 @@ class Generator:
         text's colours."""
         rng, hardness = self.rng, self.hardness
         # --- sizes: everything follows from the height of a capital
-        cap = math.exp(rng.uniform(math.log(11), math.log(40)))
+        cap = math.exp(rng.uniform(math.log(9.5), math.log(40)))
         size_jitter = rng.choice((0, 0.08, 0.2, 0.3)) * hardness
         stretch = math.exp(rng.gauss(0, 0.13))
         baseline_jitter = rng.choice((0, 0.05, 0.15, 0.3)) * hardness
@@ -317,7 +317,7 @@ class Generator:
             left = -0.12 * cap * rng.random()
         if self._chance(0.05):
             right = -0.12 * cap * rng.random()
-        height = cap * rng.choice((rng.uniform(1.15, 1.5), rng.uniform(1.4, 2.2), rng.uniform(1.6, 3.2)))
+        height = cap * rng.choice((rng.uniform(1.05, 1.5), rng.uniform(1.4, 2.2), rng.uniform(1.6, 3.2)))
         height, width = max(16, round(height)), max(30, round(x + left + right))
         if width > 420 or height > 130:
             factor = min(420 / width, 130 / height)
@@ -911,6 +911,10 @@ class Generator:
             size = rng.uniform(0.02, 0.06) * cap
             field_ += noise[..., :2].transpose(2, 0, 1) * size
         if self._chance(0.05):
+            names.append("scatter")
+            size = rng.uniform(0.015, 0.05) * cap
+            field_ += Noise.cut(self.noise.normal, rng, height, width)[..., :2].transpose(2, 0, 1) * size
+        if self._chance(0.05):
             names.append("row_shift")
             block = rng.choice((1, 1, 2, 3))
             shifts = (
@@ -1093,6 +1097,11 @@ class Generator:
             )
             factor = canvas.shape[1] / width
             spans[:] = [(c * factor, w * factor) for c, w in spans]
+        if self._chance(0.03):
+            done.append("edges")
+            blurred = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.8, 1.6))
+            strength = rng.choice((-3, -2, 2, 3))
+            canvas = np.clip(128 + strength * (canvas.astype(np.float32) - blurred), 0, 255).astype(np.uint8)
         if self._chance(0.08):
             done.append("palette")
             step = rng.choice((16, 32, 51, 64))

@@ -92,10 +92,10 @@ def to_int8(source: Path, target: Path, tensors: list[NDArray[np.float32]]) -> N
     )
 
 
-def log_probs(run: ort.InferenceSession, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+def probabilities(run: ort.InferenceSession, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
     logits = run.run(None, {"pixels": tensor[None]})[0][0]
-    logits = logits - logits.max(1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(1, keepdims=True))  # type: ignore[no-any-return]
+    probs = np.exp(logits - logits.max(1, keepdims=True))
+    return probs / probs.sum(1, keepdims=True)  # type: ignore[no-any-return]
 
 
 def read_all(
@@ -104,12 +104,12 @@ def read_all(
     """(label, what was read, raw confidence) as the package would read it."""
     result = []
     for tensor, label in rows:
-        lp = log_probs(run, tensor)
+        probs = probabilities(run, tensor)
         if sums:
-            found = find_sum(restrict(lp, CHARSET, CHARS))
+            found = find_sum(restrict(probs, CHARSET, CHARS))
             result.append((label, str(found[0].value), found[1]) if found else (label, "", 0.0))
         else:
-            reading = greedy(restrict(lp, CHARSET, ALPHANUMERIC), ALPHANUMERIC)
+            reading = greedy(restrict(probs, CHARSET, ALPHANUMERIC), ALPHANUMERIC)
             result.append((label, reading.text, reading.probability))
     return result
 

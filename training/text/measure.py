@@ -60,7 +60,7 @@ def read(net: torch.nn.Module, measured: Measured) -> dict[str, list[tuple[str, 
             part = group[start : start + 128]
             x = torch.from_numpy(np.stack([item[2] for item in part])).to(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16):
-                logits = net(x).float().log_softmax(-1).numpy()
+                logits = net(x).float().softmax(-1).numpy()
             for (family, i, _), row in zip(part, logits, strict=True):
                 chars = CHARS if is_sum(measured[family][i][1]) else ALPHANUMERIC
                 found[family, i] = greedy(restrict(row, CHARSET, chars), chars).text

@@ -43,7 +43,7 @@ FRAME_LOSS = (
     1.0,
     0.15,
 )  # weight of the per-frame loss at the start and at the end: it breaks the plateau of CTC
-REUSE = 3.0  # how often a rendered picture is seen, on average
+REUSE = 5.0  # how often a rendered picture is seen, on average
 POOL = {128: 5000, 176: 9000, 224: 10000}  # pictures kept in memory, by width
 EASY_MINUTES = 20  # difficulty rises from EASY to 1 in that time
 EASY = 0.35
@@ -123,7 +123,7 @@ def render(pool: Pool, seed: int) -> None:
 
 @torch.no_grad()
 def muon(p: Tensor, momentum: Tensor, grad: Tensor, lr: float) -> None:
-    """Momentum made orthogonal by five Newton-Schulz steps (K. Jordan 2024), scaled as in Moonlight (J. Liu
+    """Momentum made orthogonal by four Newton-Schulz steps (K. Jordan 2024), scaled as in Moonlight (J. Liu
     et al. 2025)."""
     momentum.mul_(0.95).add_(grad)
     update = orthogonal(grad.add(momentum, alpha=0.95).reshape(len(p), -1)).view(p.shape)
@@ -136,7 +136,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)
-    for _ in range(5):
+    for _ in range(4):
         a = x @ x.T
         x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
     return (x.T if tall else x).to(matrix.dtype)
@@ -256,7 +256,7 @@ def main() -> None:
     parser.add_argument(
         "--measure", type=Path, nargs="*", default=[], help="folders of families, to be measured only"
     )
-    parser.add_argument("--every", type=float, default=8, help="minutes between measurements")
+    parser.add_argument("--every", type=float, default=15, help="minutes between measurements")
     a = parser.parse_args()
     torch.manual_seed(a.seed)
     torch.set_num_threads(1)

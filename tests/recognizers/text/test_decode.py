@@ -23,14 +23,14 @@ BLANK = len(ALPHANUMERIC)
 
 
 def frames(text: str, sure: float = 0.95, charset: str = ALPHANUMERIC) -> NDArray[np.float32]:
-    """Log-probabilities that show each character for two frames, with a blank between."""
+    """Probabilities that show each character for two frames, with a blank between."""
     rows = []
     for char in text:
         for symbol in (charset.index(char), charset.index(char), len(charset)):
             row = np.full(len(charset) + 1, (1 - sure) / len(charset))
             row[symbol] = sure
             rows.append(row)
-    return np.log(np.array(rows or [np.full(len(charset) + 1, 1 / (len(charset) + 1))])).astype(np.float32)
+    return np.array(rows or [np.full(len(charset) + 1, 1 / (len(charset) + 1))], np.float32)
 
 
 def network(threshold: float = 0.0) -> Network:
@@ -62,9 +62,9 @@ def test_every_answer_keeps_to_charset_length_and_case(
     seed: int, shortest: int, more: int, charset: str, case: str
 ) -> None:
     noise = np.random.default_rng(seed).normal(0, 3, (40, BLANK + 1)).astype(np.float32)
-    log_probs = noise - np.log(np.exp(noise).sum(1, keepdims=True))
+    probs = np.exp(noise) / np.exp(noise).sum(1, keepdims=True)
     options = TextOptions(charset, shortest, shortest + more, case)  # type: ignore[arg-type]
-    answer = decode(log_probs, network(), options)
+    answer = decode(probs, network(), options)
     assert shortest <= len(answer.text) <= shortest + more
     assert set(answer.text) <= set(allowed(options))
     assert "".join(c.text for c in answer.characters) == answer.text
@@ -80,15 +80,15 @@ def test_a_letter_whose_case_is_not_allowed_counts_for_its_twin() -> None:
 
 def test_digits_only_turns_a_doubt_into_a_digit() -> None:
     doubt = frames("O1")
-    doubt[:2, ALPHANUMERIC.index("0")] = np.log(0.04)
+    doubt[:2, ALPHANUMERIC.index("0")] = 0.04
     assert decode(doubt, network(), TextOptions(charset="digits")).text == "01"
 
 
 def test_a_longer_text_is_found_when_the_caller_knows_its_length() -> None:
-    doubt = np.exp(frames("ab"))
+    doubt = frames("ab")
     doubt[4] = 0.4 * np.eye(BLANK + 1)[ALPHANUMERIC.index("b")] + 0.6 * np.eye(BLANK + 1)[BLANK] + 1e-6
-    log_probs = np.log(np.concatenate([doubt, doubt[-1:], np.exp(frames("c", 0.3))])).astype(np.float32)
-    assert len(candidates(log_probs, ALPHANUMERIC, 4, 4)[0].text) == 4
+    probs = np.concatenate([doubt, doubt[-1:], frames("c", 0.3)])
+    assert len(candidates(probs, ALPHANUMERIC, 4, 4)[0].text) == 4
 
 
 def test_under_the_threshold_nothing_is_answered() -> None:
@@ -100,13 +100,13 @@ def test_under_the_threshold_nothing_is_answered() -> None:
 
 
 def test_an_empty_picture_is_refused() -> None:
-    nothing = np.log(np.full((20, BLANK + 1), 1e-6))
-    nothing[:, BLANK] = np.log(1 - 62e-6)
+    nothing = np.full((20, BLANK + 1), 1e-6, np.float32)
+    nothing[:, BLANK] = 1 - 62e-6
     with pytest.raises(RecognitionFailed):
-        decode(nothing.astype(np.float32), network(), TextOptions())
+        decode(nothing, network(), TextOptions())
 
 
 def test_restricting_leaves_probabilities() -> None:
     restricted = restrict(frames("aZ9"), ALPHANUMERIC, "0123456789")
     assert restricted.shape[1] == 11
-    np.testing.assert_allclose(np.exp(restricted).sum(1), 1, rtol=1e-4)
+    np.testing.assert_allclose(restricted.sum(1), 1, rtol=1e-4)

@@ -11,5 +11,5 @@ def recognize(task: Task) -> ArithmeticAnswer:
     """The sum in the task's picture and its value; raises `RecognitionFailed` for what is no sum or not
     surely read."""
     net = network()
-    log_probs = net.run(preprocess(images.decode(task.images[0])))
-    return decode(log_probs, net, task.threshold)
+    probs = net.run(preprocess(images.decode(task.images[0])))
+    return decode(probs, net, task.threshold)

@@ -1,4 +1,4 @@
-"""From log-probabilities a frame to the sum that they most likely show, and its value."""
+"""From probabilities a frame to the sum that they most likely show, and its value."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,11 @@ Floats = NDArray[np.float32]
 CHARS = "0123456789+-*/÷x=?加减乘除上去以等于几是多少零一二三四五六七八九十"
 
 
-def decode(log_probs: Floats, network: Network, threshold: float | None = None) -> ArithmeticAnswer:
-    """The likeliest sum of (T, C) log-probabilities; raises `RecognitionFailed` if there is none, or under
+def decode(probs: Floats, network: Network, threshold: float | None = None) -> ArithmeticAnswer:
+    """The likeliest sum of (T, C) probabilities; raises `RecognitionFailed` if there is none, or under
     the threshold."""
     limit = network.arithmetic.threshold if threshold is None else threshold
-    found = find_sum(restrict(log_probs, network.charset, CHARS))
+    found = find_sum(restrict(probs, network.charset, CHARS))
     if found is None:
         raise RecognitionFailed(
             "no sum with a whole number as its answer was found in the picture", threshold=limit
@@ -34,10 +34,10 @@ def decode(log_probs: Floats, network: Network, threshold: float | None = None) 
     return ArithmeticAnswer(str(asked.value), asked.expression, round(confidence, 4))
 
 
-def find_sum(log_probs: Floats) -> tuple[Sum, float] | None:
+def find_sum(probs: Floats) -> tuple[Sum, float] | None:
     """The likeliest reading that is a sum: the best path nearly always, else the first of the beam."""
     for count in (1, 12):
-        for reading in candidates(log_probs, CHARS, count=count):
+        for reading in candidates(probs, CHARS, count=count):
             try:
                 return parse(reading.text), reading.probability
             except NoWholeAnswer:

@@ -11,5 +11,5 @@ def recognize(task: Task) -> TextAnswer:
     """The text of the task's picture; raises `RecognitionFailed` under the threshold."""
     options = task.options if isinstance(task.options, TextOptions) else TextOptions()
     net = network()
-    log_probs = net.run(preprocess(images.decode(task.images[0])))
-    return decode(log_probs, net, options, task.threshold)
+    probs = net.run(preprocess(images.decode(task.images[0])))
+    return decode(probs, net, options, task.threshold)

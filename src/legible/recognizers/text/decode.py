@@ -1,4 +1,4 @@
-"""From log-probabilities a frame to characters (CTC), within what the caller knows about charset, length
+"""From probabilities a frame to characters (CTC), within what the caller knows about charset, length
 and case."""
 
 from collections.abc import Iterable
@@ -37,13 +37,11 @@ class Reading:
 
 
 def decode(
-    log_probs: Floats, network: Network, options: TextOptions, threshold: float | None = None
+    probs: Floats, network: Network, options: TextOptions, threshold: float | None = None
 ) -> TextAnswer:
-    """The likeliest text of (T, C) log-probabilities; raises `RecognitionFailed` under the threshold."""
+    """The likeliest text of (T, C) probabilities; raises `RecognitionFailed` under the threshold."""
     chars = allowed(options)
-    found = candidates(
-        restrict(log_probs, network.charset, chars), chars, options.min_length, options.max_length
-    )
+    found = candidates(restrict(probs, network.charset, chars), chars, options.min_length, options.max_length)
     limit = network.text.threshold if threshold is None else threshold
     if not found:
         raise RecognitionFailed(
@@ -86,60 +84,58 @@ def _sharing(charset: str, chars: str) -> Floats:
     return matrix
 
 
-def restrict(log_probs: Floats, charset: str, chars: str) -> Floats:
-    """(T, C) -> (T, len(chars) + 1) log-probabilities: a letter whose case is not allowed counts for its twin."""
-    probs = np.exp(log_probs) @ _sharing(charset, chars) + np.float32(1e-12)
-    restricted: Floats = np.log(probs / probs.sum(1, keepdims=True))
-    return restricted
+def restrict(probs: Floats, charset: str, chars: str) -> Floats:
+    """(T, C) -> (T, len(chars) + 1) probabilities: a letter whose case is not allowed counts for its twin."""
+    shared = probs @ _sharing(charset, chars)
+    shared += np.float32(1e-12)
+    shared /= shared.sum(1, keepdims=True)
+    return shared
 
 
 def candidates(
-    log_probs: Floats, chars: str, min_length: int = 1, max_length: int = 32, count: int = 1
+    probs: Floats, chars: str, min_length: int = 1, max_length: int = 32, count: int = 1
 ) -> list[Reading]:
     """The likeliest readings of (T, C) within the bounds of length, best first: the best path if that will
     do."""
     if count == 1:
-        best = greedy(log_probs, chars)
+        best = greedy(probs, chars)
         if not best.text and min_length <= 1:
             return []
         if min_length <= len(best.text) <= max_length:
             return [best]
-    return beam_search(log_probs, chars, max(1, min_length), max_length)[:count]
+    return beam_search(probs, chars, max(1, min_length), max_length)[:count]
 
 
-def greedy(log_probs: Floats, chars: str) -> Reading:
+def greedy(probs: Floats, chars: str) -> Reading:
     """The best path: repeats melt, blanks vanish (Graves et al. 2006)."""
-    best = log_probs.argmax(1)
+    best = probs.argmax(1)
     starts = np.flatnonzero(np.append(True, best[1:] != best[:-1]))
     visible = best[starts] != len(chars)
     shown = starts[visible]
     symbols = best[shown]
-    peaks = np.exp(np.maximum.reduceat(log_probs[np.arange(len(best)), best], starts)[visible])
+    peaks = np.maximum.reduceat(probs.max(1), starts)[visible]
     text = "".join(chars[i] for i in symbols)
-    return Reading(text, _probability(log_probs, symbols, shown) * float(peaks.prod()), tuple(peaks.tolist()))
+    return Reading(text, _probability(probs, symbols, shown) * float(peaks.prod()), tuple(peaks.tolist()))
 
 
-def _probability(log_probs: Floats, symbols: NDArray[np.intp], starts: NDArray[np.intp]) -> float:
-    """How surely nothing else was seen: a frame may show a blank, the character before it or the one after
-    it.
+def _probability(probs: Floats, symbols: NDArray[np.intp], starts: NDArray[np.intp]) -> float:
+    """How surely nothing else was seen: a frame may show a blank, the character before it or the one after.
 
     Where a character begins and ends is never sure, so the probability of the one best path says little.
     """
-    probs = np.exp(log_probs)
-    blank = log_probs.shape[1] - 1
+    blank = probs.shape[1] - 1
     padded = np.concatenate(([blank], symbols, [blank]))
-    here = np.searchsorted(starts, np.arange(len(probs)), side="right")
-    before, after = padded[here], padded[here + 1]
     frames = np.arange(len(probs))
+    here = np.searchsorted(starts, frames, side="right")
+    before, after = padded[here], padded[here + 1]
     seen = probs[:, blank] + probs[frames, before] * (before != blank)
     seen += probs[frames, after] * ((after != blank) & (after != before))
     return float(np.minimum(seen, 1.0).prod())
 
 
-def beam_search(log_probs: Floats, chars: str, min_length: int, max_length: int) -> list[Reading]:
+def beam_search(probs: Floats, chars: str, min_length: int, max_length: int) -> list[Reading]:
     """Prefix beam search (Hannun et al. 2014): readings of allowed length, likeliest first."""
     blank = len(chars)
-    probs = np.exp(log_probs)
     tried = np.argsort(-probs[:, :blank], axis=1)[:, :BRANCHES]
     # prefix (class numbers) -> probability of ending in a blank, and of ending in its last character
     beams: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}

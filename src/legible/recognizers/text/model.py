@@ -36,12 +36,12 @@ class Network:
     arithmetic: Calibration
 
     def run(self, tensor: Floats) -> Floats:
-        """(1, 3, 64, W) standardized pixels -> (T, C) log-probabilities, blank last; a frame is four pixels
-        wide."""
+        """(1, 3, 64, W) standardized pixels -> (T, C) probabilities, blank last; a frame is 4 px."""
         logits = self.model.run(tensor)[0][0]
-        logits = logits - logits.max(1, keepdims=True)
-        log_probs: Floats = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-        return log_probs
+        logits -= logits.max(1, keepdims=True)
+        probs: Floats = np.exp(logits, out=logits)
+        probs /= probs.sum(1, keepdims=True)
+        return probs
 
 
 def _calibration(metadata: str | None) -> Calibration:

@@ -9,6 +9,8 @@ from legible.images import Picture
 
 HEIGHT = 64
 WIDTHS = (128, 176, 224)
+INK = 24  # grey levels by which a pixel must differ from the ground in one colour, to be content
+LEVELS = np.arange(256, dtype=np.float64)
 
 Pixels = NDArray[np.uint8]
 
@@ -43,10 +45,12 @@ def content_box(rgb: Pixels) -> tuple[int, int, int, int]:
     busy."""
     height, width = rgb.shape[:2]
     border = np.concatenate((rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]))
-    ground = np.median(border, axis=0)
-    ink = np.abs(rgb.astype(np.int16) - ground.astype(np.int16)).max(2) > 24
-    columns, rows = np.flatnonzero(ink.any(0)), np.flatnonzero(ink.any(1))
-    if not len(columns) or not len(rows):
+    border.sort(axis=0)
+    ground = border[len(border) // 2].astype(np.float64)
+    plain = cv2.inRange(rgb, ground - INK, ground + INK)
+    columns = np.flatnonzero(cv2.reduce(plain, 0, cv2.REDUCE_MIN)[0] == 0)
+    rows = np.flatnonzero(cv2.reduce(plain, 1, cv2.REDUCE_MIN)[:, 0] == 0)
+    if not len(columns):
         return 0, 0, width, height
     margin = max(2, round(0.12 * (rows[-1] + 1 - rows[0])))
     x0, x1 = max(0, int(columns[0]) - margin), min(width, int(columns[-1]) + 1 + margin)
@@ -69,20 +73,19 @@ def fit(rgb: Pixels) -> tuple[Pixels, tuple[int, int, int, int]]:
     return cv2.resize(part, (width, HEIGHT), interpolation=interpolation).astype(np.uint8), box
 
 
-def standard(pixels: Pixels) -> tuple[NDArray[np.float32], float]:
-    """What to subtract from each channel, and by what to multiply, for zero mean, unit deviation and dark
-    text on light."""
-    x = pixels.reshape(-1, 3).astype(np.float32)
-    mean = x.mean(0)
-    x -= mean
-    square = x * x
-    gain = 1.0 / (float(np.sqrt(square.mean())) + 1.0)
-    # Text is the minority of the pixels, so the long tail of the brightness shows whether it is light or
-    # dark.
-    return mean, -gain if float((square * x).mean()) > 0 else gain
-
-
 def to_tensor(pixels: Pixels) -> NDArray[np.float32]:
-    """(3, 64, W): standardized by `standard`."""
-    mean, gain = standard(pixels)
-    return np.ascontiguousarray(((pixels.astype(np.float32) - mean) * np.float32(gain)).transpose(2, 0, 1))
+    """(3, 64, W): zero mean a channel, unit deviation in all, dark text on light."""
+    planes = cv2.split(pixels)
+    counts = [
+        cv2.calcHist([plane], [0], None, [256], [0, 256]).ravel().astype(np.float64) for plane in planes
+    ]
+    size = pixels.shape[0] * pixels.shape[1]
+    centred = [LEVELS - float(LEVELS @ count) / size for count in counts]
+    variance = sum(float((c * c) @ count) for c, count in zip(centred, counts, strict=True)) / (3 * size)
+    # Text is the minority of the pixels: the long tail of the brightness shows whether it is light or dark.
+    skew = sum(float((c * c * c) @ count) for c, count in zip(centred, counts, strict=True))
+    gain = (-1.0 if skew > 0 else 1.0) / (variance**0.5 + 1.0)
+    tensor = np.empty((3, *pixels.shape[:2]), np.float32)
+    for plane, c, target in zip(planes, centred, tensor, strict=True):
+        cv2.LUT(plane, (c * gain).astype(np.float32), dst=target)
+    return tensor
