@@ -21,9 +21,12 @@ class Settings(BaseSettings):
         None, description="PostgreSQL or SQLite URL; without it, SQLite in the data folder."
     )
     redis_url: SecretStr | None = Field(
-        None, description="Redis for rate limits shared by several servers; without it, limits are counted in memory."
+        None,
+        description="Redis for rate limits that several servers share; without it, each counts for itself.",
     )
-    engine: Literal["local", "ray"] = Field("local", description="Where recognizers run: in this process, or on Ray.")
+    engine: Literal["local", "ray"] = Field(
+        "local", description="Where recognizers run: in this process, or on Ray."
+    )
     workers: int = Field(0, ge=0, le=256, description="Threads that recognize; 0 takes one for each core.")
     queue_limit: int = Field(256, ge=1, description="Recognitions that may wait before new ones are refused.")
     recognition_timeout_seconds: float = Field(20, gt=0, description="Longest time one recognition may take.")
@@ -34,24 +37,40 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(8_000_000, ge=256, description="Most pixels of an image.")
     max_queries: int = Field(16, ge=1, description="Most images in one request.")
 
-    rate_per_second: int = Field(10, ge=0, description="Calls a second a key may make by default; 0 is no limit.")
+    rate_per_second: int = Field(
+        10, ge=0, description="Calls a second a key may make by default; 0 is no limit."
+    )
     free_quota_micros: int = Field(
-        1_000_000, ge=0, description="Credit that a new account gets, in millionths of a yuan (1000000 is ¥1)."
+        1_000_000,
+        ge=0,
+        description="Credit that a new account gets, in millionths of a yuan (1000000 is ¥1).",
     )
     sign_up: bool = Field(True, description="Whether strangers may make an account in the console.")
     image_days: int = Field(
         7, ge=1, le=3650, description="Days that images are kept for accounts that switched keeping on."
     )
     key_cache_seconds: float = Field(
-        0.5, ge=0, le=0.9, description="How long a looked-up key is trusted; a revocation is felt within this time."
+        0.5,
+        ge=0,
+        le=0.9,
+        description="How long a looked-up key is trusted; a revocation is felt within this time.",
     )
-    group_commit_size: int = Field(256, ge=1, le=10_000, description="Most calls that one transaction commits.")
-    reply_retention_hours: int = Field(24, ge=1, description="How long replies are kept for replay and polling.")
+    group_commit_size: int = Field(
+        256, ge=1, le=10_000, description="Most calls that one transaction commits."
+    )
+    reply_retention_hours: int = Field(
+        24, ge=1, description="How long replies are kept for replay and polling."
+    )
     captchaapi_always_200: bool = Field(
-        False, description="Answer captcha.php with HTTP status 200 always, for clients that look only at the code."
+        False,
+        description="Answer captcha.php with HTTP status 200 always, for clients that look only at the code.",
     )
-    trusted_proxies: str = Field("127.0.0.1", description="Addresses whose X-Forwarded-For header is believed.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line.")
+    trusted_proxies: str = Field(
+        "127.0.0.1", description="Addresses whose X-Forwarded-For header is believed."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line."
+    )
 
     @property
     def database(self) -> str:
