@@ -1,4 +1,5 @@
-"""The whole app behind a real server over a fresh SQLite file, with recognizers that are functions, and an account."""
+"""The whole app behind a real server over a fresh SQLite file, with recognizers that are functions,
+and an account."""
 
 import base64
 import io

@@ -61,7 +61,8 @@ class Parts:
 
 
 def build_app(settings: Settings, recognizers: Mapping[Kind, Recognizer] | None = None) -> FastAPI:
-    """The service. `recognizers` replaces the ones of this installation; the schema must be there (`legible db upgrade`)."""
+    """The service. `recognizers` replaces the ones of this installation;
+    the schema must be there (`legible db upgrade`)."""
     logs.configure(settings.log_level)
     parts = build_parts(settings, recognizers)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=partial(_lifespan, parts))

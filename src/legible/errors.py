@@ -1,4 +1,5 @@
-"""Every refusal of the house as one tree, without HTTP in it: each dialect's `convert` has the table to its own words.
+"""Every refusal of the house as one tree, without HTTP in it:
+each dialect's `convert` has the table to its own words.
 
 Refusal
 ├── BadRequest                 the request itself is wrong; the caller can mend it
@@ -26,7 +27,8 @@ from typing import Literal
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
-    """A normal "no". `code` names it in the call log and in metrics; the message may be shown to the caller."""
+    """A normal "no". `code` names it in the call log and in metrics;
+    the message may be shown to the caller."""
 
     code = "refused"
 
@@ -113,7 +115,8 @@ class NotAllowed(Refusal):
 
 
 class InsufficientCredit(Refusal):
-    """Amounts in micros (1e-6 yuan). `spend_cap` tells that it is the key's cap that is reached, not the balance."""
+    """Amounts in micros (1e-6 yuan). `spend_cap` tells that it is the key's cap that is reached,
+    not the balance."""
 
     code = "insufficient_credit"
 
@@ -161,7 +164,8 @@ class Unavailable(Refusal):
 
 
 class Broken(Refusal):
-    """A bug of ours, already logged with its traceback; the caller gets the trace id and no exception text."""
+    """A bug of ours, already logged with its traceback; the caller gets the trace id and no exception
+    text."""
 
     code = "internal_error"
 

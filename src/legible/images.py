@@ -1,4 +1,5 @@
-"""Safe decoding of pictures that strangers send: limits are checked from the header, before pixels are decoded."""
+"""Safe decoding of pictures that strangers send: limits are checked from the header,
+before pixels are decoded."""
 
 import io
 import warnings
@@ -31,7 +32,8 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture: `rgb` (H, W, 3) uint8 flattened on white, `alpha` (H, W) uint8 or None, and for an animation
+    """A decoded picture: `rgb` (H, W, 3) uint8 flattened on white, `alpha` (H, W) uint8 or None,
+    and for an animation
     `frames`: up to 32 flattened (H, W, 3) frames, the first of which is `rgb`."""
 
     rgb: NDArray[np.uint8]
@@ -39,17 +41,24 @@ class Picture:
     frames: tuple[NDArray[np.uint8], ...] = ()
 
 
-def decode(data: bytes, limits: ImageLimits = ImageLimits(), *, field: str = "image") -> Picture:  # noqa: B008
+def decode(data: bytes, limits: ImageLimits = ImageLimits(), *, field: str = "image") -> Picture:
     """The picture in `data`.
 
-    Raises `InvalidImage`, naming `field`, for anything that is not a whole PNG, JPEG, GIF, BMP or WebP within `limits`.
+    Raises `InvalidImage`, naming `field`, for anything that is not a whole PNG, JPEG, GIF, BMP or WebP
+    within `limits`.
     """
     with _opened(data, limits, field) as image:
         return _pixels(image, limits)
 
 
-def check_header(data: bytes, limits: ImageLimits = ImageLimits(), *, field: str = "image") -> tuple[int, int]:  # noqa: B008
-    """Width and height as the header tells them: cheap, no pixel is decoded. Raises `InvalidImage` as `decode` does."""
+def check_header(
+    data: bytes,
+    limits: ImageLimits = ImageLimits(),
+    *,
+    field: str = "image",
+) -> tuple[int, int]:
+    """Width and height as the header tells them: cheap, no pixel is decoded.
+    Raises `InvalidImage` as `decode` does."""
     with _opened(data, limits, field) as image:
         return image.size
 
@@ -80,14 +89,16 @@ def _opened(data: bytes, limits: ImageLimits, field: str) -> Iterator[Image.Imag
 def _check_size(size: tuple[int, int], limits: ImageLimits, field: str) -> None:
     width, height = size
     allowed = (
-        f"sides of {limits.min_side} to {limits.max_side} pixels and at most {limits.max_pixels} pixels in all"
+        f"sides of {limits.min_side} to {limits.max_side} pixels "
+        f"and at most {limits.max_pixels} pixels in all"
     )
     if min(size) < limits.min_side or max(size) > limits.max_side or width * height > limits.max_pixels:
         raise InvalidImage(field, got=f"{width}x{height} pixels", allowed=allowed)
 
 
 def _pixels(image: Image.Image, limits: ImageLimits) -> Picture:
-    count = min(getattr(image, "n_frames", 1), MAX_FRAMES, max(1, limits.max_pixels // (image.width * image.height)))
+    affordable = max(1, limits.max_pixels // (image.width * image.height))
+    count = min(getattr(image, "n_frames", 1), MAX_FRAMES, affordable)
     if count == 1:
         rgb, alpha = _flatten(image)
         return Picture(rgb, alpha)

@@ -1,4 +1,5 @@
-"""Log lines: one JSON object each (or plain words on a terminal), with the trace id, never with an image, key or password."""
+"""Log lines: one JSON object each (or plain words on a terminal), with the trace id, never with an image,
+key or password."""
 
 import logging
 import re
@@ -67,7 +68,8 @@ def _adopt_library_lines(
 
 
 def hide_secrets(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Nothing that opens a door or shows a stranger's picture gets into a log, wherever in a line it stands."""
+    """Nothing that opens a door or shows a stranger's picture gets into a log,
+    wherever in a line it stands."""
     for name, value in line.items():
         if name in SECRET_FIELDS:
             line[name] = "(hidden)"

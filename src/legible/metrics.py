@@ -1,4 +1,5 @@
-"""What Prometheus reads at /metrics: calls by kind, dialect and outcome, and the seconds that each stage took."""
+"""What Prometheus reads at /metrics: calls by kind, dialect and outcome,
+and the seconds that each stage took."""
 
 import time
 from collections.abc import Iterator

@@ -23,7 +23,7 @@ class ModelFile:
     sha256: str
 
 
-class ModelCorrupt(Exception):
+class ModelCorrupt(Exception):  # noqa: N818 - a fact about a file
     """The weights on disk are not the ones that were released."""
 
 
@@ -35,7 +35,8 @@ class Model:
         digest = hashlib.sha256(data).hexdigest()
         if digest != file.sha256:
             raise ModelCorrupt(
-                f"{file.path.name}: SHA-256 is {digest}, models.toml says {file.sha256}; install Legible again"
+                f"{file.path.name}: SHA-256 is {digest}, models.toml says {file.sha256}; "
+                "install Legible again"
             )
         options = ort.SessionOptions()
         # ORT's default threads double the CPU that a request costs (docs/decisions.md).
@@ -65,7 +66,8 @@ _models: dict[str, Model] = {}
 
 
 def load(name: str) -> Model:
-    """The model of that name, opened at its first use. Raises `KeyError` for a name that is not in `models.toml`."""
+    """The model of that name, opened at its first use. Raises `KeyError` for a name that is not in
+    `models.toml`."""
     with _open_lock:
         if name not in _models:
             _models[name] = Model(model_files()[name])

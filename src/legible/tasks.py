@@ -1,4 +1,5 @@
-"""The neutral words of the house: what is asked (`Task`) and what is read (`Answer`), with no vendor and no HTTP in them."""
+"""The neutral words of the house: what is asked (`Task`) and what is read (`Answer`),
+with no vendor and no HTTP in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,7 +41,8 @@ class SliderOptions:
 
 @dataclass(frozen=True, slots=True)
 class GridOptions:
-    """`question` is a label id or a name; `top` asks for that many best tiles instead of those over the threshold."""
+    """`question` is a label id or a name; `top` asks for that many best tiles instead of those over the
+    threshold."""
 
     question: str
     top: int | None = None
@@ -59,7 +61,8 @@ Options = TextOptions | ArithmeticOptions | SliderOptions | GridOptions | ClickO
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One thing to recognize: encoded pictures (PNG, JPEG, GIF, BMP or WebP; one unless the kind is click) and options.
+    """One thing to recognize: encoded pictures (PNG, JPEG, GIF, BMP or WebP;
+    one unless the kind is click) and options.
 
     `threshold` (0-1) is the confidence below which the recognizer refuses; None takes the calibrated default.
     """
@@ -114,7 +117,8 @@ class SliderAnswer:
 
 @dataclass(frozen=True, slots=True)
 class GridAnswer:
-    """`confidences`: a probability a tile, left to right, top to bottom; `objects`: the tiles that show the label."""
+    """`confidences`: a probability a tile, left to right, top to bottom;
+    `objects`: the tiles that show the label."""
 
     label: str
     size: int
@@ -125,7 +129,9 @@ class GridAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ClickAnswer:
-    """One image: the `point` to click (x, y from the top left). Several: which `objects` fit, with their confidences."""
+    """One image: the `point` to click (x, y from the top left),
+    and all `points` where several objects are asked for.
+    Several images: which `objects` fit, with their confidences."""
 
     label: str
     confidence: float
@@ -133,6 +139,7 @@ class ClickAnswer:
     point: tuple[int, int] | None = None
     objects: tuple[bool, ...] = ()
     confidences: tuple[float, ...] = ()
+    points: tuple[tuple[int, int], ...] = ()
 
 
 Answer = TextAnswer | ArithmeticAnswer | SliderAnswer | GridAnswer | ClickAnswer

@@ -1,4 +1,5 @@
-"""Everything that callers get wrong: its status, its sentence, its row in the log, and that nothing was charged."""
+"""Everything that callers get wrong: its status, its sentence, its row in the log,
+and that nothing was charged."""
 
 import json
 import struct
@@ -58,13 +59,43 @@ BAD_IMAGES: dict[str, tuple[object, str, str, str]] = {
     "null": (None, "bad_request", "image: got n", "image: 收到 "),
     "a list": ([], "bad_request", "image: got a list of 0", "image: 收到 0 个元素的列表"),
     "no base64": ("what is this?", "invalid_image", "character 11 of it is '?'", "第 11 个字符是 '?'"),
-    "base64 cut short": ("QUJDR", "invalid_image", "base64 cut short (5 characters)", "不完整的 base64 (5 个字符)"),
-    "no image": (base64_of(b"hello, world"), "invalid_image", "12 bytes that are no whole picture", "12 字节, 不是完整的图片"),
-    "an SVG": (base64_of(SVG), "invalid_image", "no whole picture; allowed: a complete PNG", "不是完整的图片"),
-    "a truncated PNG": (base64_of(GOOD[: len(GOOD) // 2]), "invalid_image", "no whole picture", "不是完整的图片"),
-    "a giant's header": (base64_of(png_claiming(60_000, 60_000)), "invalid_image", "got 60000x60000 pixels", "60000x60000 像素"),
-    "one pixel": (base64_of(encode(Image.new("RGB", (1, 1)))), "invalid_image", "sides of 2 to 4096", "边长 2 至 4096 像素"),
-}  # fmt: skip
+    "base64 cut short": (
+        "QUJDR",
+        "invalid_image",
+        "base64 cut short (5 characters)",
+        "不完整的 base64 (5 个字符)",
+    ),
+    "no image": (
+        base64_of(b"hello, world"),
+        "invalid_image",
+        "12 bytes that are no whole picture",
+        "12 字节, 不是完整的图片",
+    ),
+    "an SVG": (
+        base64_of(SVG),
+        "invalid_image",
+        "no whole picture; allowed: a complete PNG",
+        "不是完整的图片",
+    ),
+    "a truncated PNG": (
+        base64_of(GOOD[: len(GOOD) // 2]),
+        "invalid_image",
+        "no whole picture",
+        "不是完整的图片",
+    ),
+    "a giant's header": (
+        base64_of(png_claiming(60_000, 60_000)),
+        "invalid_image",
+        "got 60000x60000 pixels",
+        "60000x60000 像素",
+    ),
+    "one pixel": (
+        base64_of(encode(Image.new("RGB", (1, 1)))),
+        "invalid_image",
+        "sides of 2 to 4096",
+        "边长 2 至 4096 像素",
+    ),
+}
 
 
 @pytest.mark.parametrize("bad", BAD_IMAGES)

@@ -237,7 +237,8 @@ def test_every_english_phrase_of_the_edge_has_its_chinese(service: Service) -> N
     bodies: list[Any] = [
         {}, {"image": 1, "type": 1}, {"image": "", "type": 50200}, {"image": "QUJD", "type": 50200},
         {"image": "%%", "type": 50200}, {"image": "QUJDR", "type": 50200}, {"image": "QUJD", "type": []},
-        {"image": "QUJD", "type": {}}, {"image": "QUJD", "type": 10**20}, {"image": "QUJD", "type": 50200, "piece": 5},
+        {"image": "QUJD", "type": {}}, {"image": "QUJD", "type": 10**20},
+        {"image": "QUJD", "type": 50200, "piece": 5},
         [], "text", None,
     ]  # fmt: skip
     for body in bodies:

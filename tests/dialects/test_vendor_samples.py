@@ -1,4 +1,5 @@
-"""The vendors' own pages: their sample programs run unchanged but for URL, key and picture; their replies are ours."""
+"""The vendors' own pages: their sample programs run unchanged but for URL, key and picture;
+their replies are ours."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-"""The OpenAPI of the dialects: bodies that we read ourselves, and every refusal with an example in the dialect's own words."""
+"""The OpenAPI of the dialects: bodies that we read ourselves,
+and every refusal with an example in the dialect's own words."""
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -48,8 +49,9 @@ IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "1 to 255 printable characters of your choice. The same key with the same body within 24 hours "
-    "answers the same reply again, byte for byte, and charges nothing; a call that failed for free runs again.",
+    "description": "1 to 255 printable characters of your choice. The same key with the same body within "
+    "24 hours answers the same reply again, byte for byte, and charges nothing; "
+    "a call that failed for free runs again.",
     "schema": {"type": "string", "maxLength": 255},
 }
 

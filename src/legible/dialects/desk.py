@@ -1,4 +1,5 @@
-"""Where a request is received and its reply handed out: the same steps for every dialect, whose words differ."""
+"""Where a request is received and its reply handed out: the same steps for every dialect,
+whose words differ."""
 
 import asyncio
 import time
@@ -29,7 +30,8 @@ from legible.settings import Settings
 from legible.tasks import Kind, Task
 
 TASK = "task:"
-# A task that is still running so long after its recognition must have ended was left by a server that was killed.
+# A task that is still running so long after its recognition must have ended was left by a server that was
+# killed.
 GRACE_SECONDS = 30.0
 LOST = 500
 
@@ -53,7 +55,8 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A vendor's words for a "no": the HTTP status, and the body of the reply. No receipt: nobody is known to log it for."""
+    """A vendor's words for a "no": the HTTP status, and the body of the reply.
+    No receipt: nobody is known to log it for."""
 
     name: str
     status_of: Callable[[Refusal], int]
@@ -143,7 +146,8 @@ class Desk:
     async def start(
         self, dialect: Dialect, ask: Ask, key: str | None, parse: Parse, render: Render
     ) -> str | Response:
-        """Begins a call whose reply is polled for: the id of its task, or the refusal that could be told at once."""
+        """Begins a call whose reply is polled for: the id of its task,
+        or the refusal that could be told at once."""
         task = Running(f"{uuid.uuid4()}", fingerprint(ask.path, ask.body.data))
         attempt = self.attempt(dialect, ask, key)
         if attempt.token is None:
@@ -185,7 +189,8 @@ class Desk:
         kept = await self.replies.find(account_id, token)
         lost_ms = now_ms() - round((self.settings.recognition_timeout_seconds + GRACE_SECONDS) * 1000)
         if kept is not None and kept.body is None and kept.created_ms < lost_ms:
-            # Its server was killed. From now on it cannot be charged either: the journal finds this reply first.
+            # Its server was killed. From now on it cannot be charged either: the journal finds this reply
+            # first.
             await self.replies.finish(account_id, token, LOST, b"")
         return await self.replies.poll(account_id, token)
 
@@ -242,7 +247,8 @@ class Desk:
         )
 
     async def turn_down(self, dialect: Dialect, ask: Ask, key: str | None, refusal: Refusal) -> Response:
-        """A request that can only be refused: in the log when its caller is known, and the same "no" when not."""
+        """A request that can only be refused: in the log when its caller is known,
+        and the same "no" when not."""
 
         def parse() -> Request:
             raise refusal

@@ -1,4 +1,5 @@
-"""What every dialect needs where HTTP begins and ends: reading a body within its limit, and the words common to all."""
+"""What every dialect needs where HTTP begins and ends: reading a body within its limit,
+and the words common to all."""
 
 import hashlib
 import ipaddress
@@ -29,7 +30,8 @@ from legible.money import yuan
 M = TypeVar("M", bound=BaseModel)
 Row = TypeVar("Row")
 
-# A client that is still writing sees a broken connection instead of our 413, so some of the rest is read and dropped.
+# A client that is still writing sees a broken connection instead of our 413, so some of the rest is read and
+# dropped.
 DRAIN_FACTOR = 4
 JSON_TYPE = re.compile(r"(application/([\w.-]+\+)?json|text/json)\s*(;.*)?", re.IGNORECASE)
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
@@ -156,7 +158,8 @@ def bearer_key(headers: Headers) -> str | None:
 
 
 def client_address(request: Request) -> str:
-    """Who is calling, as an IP address ("" when it cannot be told); proxies that are trusted were looked through."""
+    """Who is calling, as an IP address ("" when it cannot be told);
+    proxies that are trusted were looked through."""
     host = request.client.host if request.client else ""
     try:
         return str(ipaddress.ip_address(host))
@@ -182,7 +185,8 @@ def fingerprint(path: str, body: bytes) -> bytes:
 
 
 def row_of(table: Mapping[type[Refusal], Row], refusal: Refusal) -> Row:
-    """The row of the nearest ancestor: a table names a branch of the tree once, and its leaves only where they differ."""
+    """The row of the nearest ancestor: a table names a branch of the tree once,
+    and its leaves only where they differ."""
     return next(table[leaf] for leaf in type(refusal).__mro__ if leaf in table)
 
 

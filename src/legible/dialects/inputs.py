@@ -1,4 +1,5 @@
-"""From what callers send to the parts of a `Task`: pictures in base64, options of a text, pictures of a grid."""
+"""From what callers send to the parts of a `Task`: pictures in base64, options of a text,
+pictures of a grid."""
 
 import binascii
 import re
@@ -28,7 +29,8 @@ GRID_SIZES = (100, 300, 450)
 
 
 def image_bytes(text: str, limits: ImageLimits, *, field: str = "image") -> bytes:
-    """The encoded picture in a base64 `text`, its size checked from its header; raises `InvalidField` naming `field`."""
+    """The encoded picture in a base64 `text`, its size checked from its header;
+    raises `InvalidField` naming `field`."""
     data = from_base64(text, field=field, max_bytes=limits.max_bytes)
     check_header(data, limits, field=field)
     return data
@@ -74,7 +76,8 @@ def text_options(
     max_length: int | None,
     case: Literal["keep", "lower", "upper"] | None,
 ) -> TextOptions:
-    """What is known of a text; raises `InvalidField` for lengths that exclude each other and for unreadable characters."""
+    """What is known of a text; raises `InvalidField` for lengths that exclude each other and for unreadable
+    characters."""
     shortest, longest = min_length or 1, max_length or LONGEST_TEXT
     if shortest > longest:
         raise InvalidField("min_length", got=str(shortest), allowed=f"at most max_length, which is {longest}")

@@ -14,7 +14,8 @@ class Engine(Protocol):
         ...
 
     async def recognize(self, task: Task) -> Answer:
-        """The answer; raises `NotAvailable` for a kind without a recognizer, `Unavailable` when the queue is full."""
+        """The answer; raises `NotAvailable` for a kind without a recognizer,
+        `Unavailable` when the queue is full."""
         ...
 
     async def start(self) -> None:

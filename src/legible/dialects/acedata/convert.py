@@ -88,7 +88,8 @@ def click_task(body: HcaptchaRequest, limits: ImageLimits, max_queries: int) -> 
 
 
 def success(answer: Answer, moment: Moment, *, top_left: bool = False) -> dict[str, object]:
-    """The body of a good answer. `top_left` counts `box` from there instead of the documented lower left corner."""
+    """The body of a good answer. `top_left` counts `box` from there instead of the documented lower left
+    corner."""
     match answer:
         case TextAnswer():
             return {"text": answer.text} | moment.fields()
@@ -126,7 +127,7 @@ def _click_solution(answer: ClickAnswer, top_left: bool) -> dict[str, object]:
         "confidences": answer.confidence,
         "origin": "top-left" if top_left else "bottom-left",
         "point": {"x": x, "y": y},
-    }
+    } | ({"points": [{"x": x, "y": y} for x, y in answer.points]} if answer.points else {})
 
 
 def status_of(refusal: Refusal) -> int:
@@ -140,7 +141,8 @@ def failure(refusal: Refusal, trace_id: str) -> dict[str, object]:
 
 
 def task_state(task_id: str, body: bytes | None, trace_id: str) -> bytes:
-    """What a poll is told: `body` is the reply to the call, None while it runs, and empty when it was lost."""
+    """What a poll is told: `body` is the reply to the call, None while it runs,
+    and empty when it was lost."""
     if body is None:
         return to_json({"success": True, "task_id": task_id, "status": "processing"})
     reply = json.loads(body) if body else failure(Broken(), trace_id)

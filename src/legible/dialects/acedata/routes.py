@@ -50,8 +50,8 @@ PATHS = (
     "/captcha/tasks",
 )
 NOT_OFFERED = (
-    "this service reads the picture that is in the request; it drives no browser and returns no tokens, on purpose: "
-    "use /captcha/recognition/... instead"
+    "this service reads the picture that is in the request; it drives no browser and returns no tokens, "
+    "on purpose: use /captcha/recognition/... instead"
 )
 
 

@@ -1,4 +1,5 @@
-"""Ace Data Cloud's JSON, field for field. A description says what is allowed: it ends up in the reference and in refusals."""
+"""Ace Data Cloud's JSON, field for field. A description says what is allowed:
+it ends up in the reference and in refusals."""
 
 from typing import Annotated, Literal
 
@@ -53,7 +54,7 @@ class Image2TextRequest(Recognition):
         None,
         min_length=1,
         max_length=256,
-        description="digits, letters, lower, upper, alphanumeric, or the letters and digits themselves, such as 0123456789ABCDEF",
+        description="digits, letters, lower, upper, alphanumeric, or the letters and digits themselves",
     )
     min_length: int | None = Field(
         None, ge=1, le=32, description="a whole number from 1 to 32: the fewest characters"
@@ -73,7 +74,7 @@ class Recaptcha2Request(Recognition):
     ]
     question: str = Field(
         max_length=500,
-        description="an id of the question table such as /m/01pns0, or its English or Chinese name, alone or in a sentence",
+        description="an id such as /m/01pns0, or its English or Chinese name, alone or in a sentence",
         examples=["/m/01pns0"],
     )
     confidence: Threshold = None
@@ -81,7 +82,7 @@ class Recaptcha2Request(Recognition):
         None,
         ge=1,
         le=16,
-        description="a whole number from 1 to 16: answer that many best tiles instead of those over the threshold",
+        description="a whole number from 1 to 16: that many best tiles, instead of those over the threshold",
     )
     async_: Async = None
 
@@ -103,7 +104,7 @@ class HcaptchaRequest(Recognition):
     )
     origin: Literal["bottom-left", "top-left"] | None = Field(
         None,
-        description="bottom-left (as documented by the vendor) or top-left: the corner that box is counted from",
+        description="bottom-left (as the vendor documents it) or top-left: where box is counted from",
     )
 
     @property
@@ -159,6 +160,7 @@ class ClickSolution(BaseModel):
     confidences: float | list[float] = Field(examples=[0.6354503631591797])
     origin: Literal["bottom-left", "top-left"] | None = Field(None, examples=["bottom-left"])
     point: Point | None = Field(None, description="the same point from the top left")
+    points: list[Point] | None = Field(None, description="every point, where several are to be clicked")
     objects: list[bool] | None = Field(None, description="with several pictures: which of them fit")
 
 
@@ -172,7 +174,8 @@ class TaskCreated(BaseModel):
 
 
 class TaskReply(BaseModel):
-    """When it is ready, the fields of the synchronous reply stand beside these, the error too if there is one."""
+    """When it is ready, the fields of the synchronous reply stand beside these,
+    the error too if there is one."""
 
     success: bool = Field(examples=[True])
     task_id: str = Field(examples=["0d7a4b0e-6a8c-4d53-9d5e-6b1f0f3c9a11"])

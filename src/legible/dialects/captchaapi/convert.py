@@ -1,4 +1,5 @@
-"""captchaapi.com's words to ours and back: pure functions, and one table from refusal to code and sentence."""
+"""captchaapi.com's words to ours and back: pure functions, and one table from refusal to code and
+sentence."""
 
 import json
 import re
@@ -64,7 +65,8 @@ FOUR_PLACES = Decimal("0.0001")
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What a call cost and left, in micros (1e-6 yuan), how long it took in milliseconds, and when it ended (Unix seconds)."""
+    """What a call cost and left, in micros (1e-6 yuan), how long it took in milliseconds,
+    and when it ended (Unix seconds)."""
 
     log_id: str
     cost: int
@@ -82,7 +84,8 @@ class Bill:
 
 
 def amount(micros: int) -> Decimal:
-    """Yuan with at most 4 decimals, cut off rather than rounded up, so that nobody is shown credit that is not there."""
+    """Yuan with at most 4 decimals, cut off rather than rounded up,
+    so that nobody is shown credit that is not there."""
     exact = Decimal(micros).scaleb(-6).quantize(FOUR_PLACES, ROUND_FLOOR)
     return Decimal(f"{exact:f}".rstrip("0").rstrip("."))
 

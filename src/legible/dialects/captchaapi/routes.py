@@ -20,7 +20,10 @@ from legible.tasks import Answer
 
 NAME = "captchaapi"
 TITLE = "captchaapi.com dialect"
-ABOUT = "Send the key in the header X-API-Key or in the body as api_key. Only a successful recognition is charged."
+ABOUT = (
+    "Send the key in the header X-API-Key or in the body as api_key. "
+    "Only a successful recognition is charged."
+)
 SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
     "X-API-Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}
 }

@@ -1,4 +1,5 @@
-"""captchaapi.com's JSON, field for field. A description says what is allowed: it ends up in the reference and in refusals."""
+"""captchaapi.com's JSON, field for field. A description says what is allowed:
+it ends up in the reference and in refusals."""
 
 from decimal import Decimal
 from typing import Annotated

@@ -182,7 +182,8 @@ def type_fields(row: PricedType, is_available: bool) -> dict[str, object]:
 
 
 def filter_of(query: Mapping[str, str]) -> CallFilter:
-    """Which calls are asked for; raises `InvalidField` for a value that cannot be, and for a name that is none."""
+    """Which calls are asked for; raises `InvalidField` for a value that cannot be,
+    and for a name that is none."""
     unknown = next((name for name in query if name not in QUERY), None)
     if unknown is not None:
         allowed = ", ".join(sorted(QUERY))
@@ -224,7 +225,8 @@ def answer_fields(answer: Answer) -> dict[str, object]:
 
 
 def milliseconds_of(field: str, text: str) -> int:
-    """A moment in ISO 8601 (UTC unless it says otherwise) as milliseconds since 1970; raises `InvalidField`."""
+    """A moment in ISO 8601 (UTC unless it says otherwise) as milliseconds since 1970;
+    raises `InvalidField`."""
     try:
         moment = datetime.fromisoformat(text)
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

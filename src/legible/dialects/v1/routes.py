@@ -35,7 +35,8 @@ NAME = "v1"
 TITLE = "Legible's own API"
 ABOUT = (
     "Send the key as `Authorization: Bearer <key>` or in the header X-API-Key. "
-    "Errors are problem documents (RFC 9457). Only a successful recognition is charged; everything else is free."
+    "Errors are problem documents (RFC 9457). "
+    "Only a successful recognition is charged; everything else is free."
 )
 SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
     "Bearer": {"type": "http", "scheme": "bearer"},

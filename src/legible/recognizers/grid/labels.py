@@ -2,7 +2,8 @@
 
 import re
 
-# id: the name shown, then every other name. Longer names win over shorter ones inside them ("school bus" over "bus").
+# id: the name shown, then every other name. Longer names win over shorter ones inside them ("school bus"
+# over "bus").
 LABELS: dict[str, tuple[str, ...]] = {
     "/m/0pg52": ("taxis", "taxi", "出租车", "计程车", "的士"),
     "/m/01bjv": ("bus", "buses", "巴士", "公交车", "公共汽车"),
@@ -40,7 +41,8 @@ _NAMES = re.compile(
 
 
 def label_of(question: str) -> str | None:
-    """The id that a question is about: an id, a name, or a sentence with one name in it; None for anything else."""
+    """The id that a question is about: an id, a name, or a sentence with one name in it;
+    None for anything else."""
     asked = " ".join(question.split())
     if asked in LABELS:
         return asked
