@@ -155,11 +155,11 @@ def _operations(parts: Parts) -> APIRouter:
     """What a load balancer and a monitor ask."""
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/healthz")
+    @router.api_route("/healthz", methods=["GET", "HEAD"])
     async def healthz() -> Response:
         return JSONResponse({"status": "ok"}, headers=NO_STORE)
 
-    @router.get("/readyz")
+    @router.api_route("/readyz", methods=["GET", "HEAD"])
     async def readyz(request: HttpRequest) -> Response:
         checks = {
             "models": getattr(request.app.state, "is_ready", False) and bool(parts.engine.kinds),

@@ -86,13 +86,15 @@ def _reply(status: str, reply: Document, whole: Document) -> dict[str, Any]:
     contents: dict[str, Document] = reply.get("content", {})
     media, content = next(iter(contents.items()), ("", Document()))
     examples = [(each.get("summary", ""), each["value"]) for each in content.get("examples", {}).values()]
-    if not examples and content.get("schema"):
-        examples = [("", _example(content["schema"], whole))]
+    schema = content.get("schema", {})
+    choices = schema.get("anyOf", [schema])
+    if not examples and media == "application/json":
+        examples = [("", _example(each, whole)) for each in choices]
     return {
         "status": status,
         "about": reply.get("description", ""),
         "media": media,
-        "fields": list(_fields(content.get("schema"), whole)),
+        "fields": [field for each in choices[:1] for field in _fields(each, whole)],
         "examples": [(summary, _pretty(value)) for summary, value in examples],
     }
 
@@ -100,7 +102,8 @@ def _reply(status: str, reply: Document, whole: Document) -> dict[str, Any]:
 def _fields(schema: Document | None, whole: Document, prefix: str = "") -> Iterator[dict[str, Any]]:
     resolved = _resolve(schema or {}, whole)
     required = resolved.get("required", [])
-    for name, each in resolved.get("properties", {}).items():
+    properties = resolved.get("properties", {}).items()
+    for name, each in sorted(properties, key=lambda pair: pair[0] not in required):
         inner = _resolve(each, whole)
         yield {
             "name": prefix + name,

@@ -35,13 +35,17 @@ from legible.dialects.edge import bearer_key, shown, to_json
 from legible.errors import BadRequest, Broken, InvalidField, NotFound, NotOffered, Refusal, WrongMethod
 from legible.journal import Receipt
 from legible.pipeline import Request
+from legible.recognizers.grid.labels import known_labels
 from legible.tasks import Answer, Task
 
 B = TypeVar("B", bound=Recognition)
 
 NAME = "acedata"
 TITLE = "Ace Data Cloud dialect"
-ABOUT = "Send the key as `authorization: Bearer <key>`. Only a successful recognition is charged."
+ABOUT = (
+    "Send the key in the header authorization, as Bearer and the key. "
+    "Only a successful recognition is charged."
+)
 SECURITY_SCHEMES: dict[str, dict[str, Any]] = {"Bearer": {"type": "http", "scheme": "bearer"}}
 PATHS = (
     "/captcha/recognition/image2text",
@@ -104,6 +108,7 @@ def build_router(desk: Desk) -> APIRouter:
     @router.post(
         "/captcha/recognition/recaptcha2",
         summary="Find the tiles of a grid that show something",
+        description=f"Finds the tiles of a grid that show something. It knows {known_labels()}.",
         **_described(Recaptcha2Request, Recaptcha2Reply),
     )
     async def recaptcha2(request: HttpRequest) -> Response:
