@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 from legible.db.session import Database, upgrade
 from legible.db.tables import Base
@@ -25,6 +26,10 @@ def seeded_types() -> list[dict[str, object]]:
     names = sorted(path.stem for path in Path(str(first.__file__)).parent.glob("0*.py"))
     modules = [import_module(f"legible.db.migrations.versions.{name}") for name in names]
     return [row for module in modules for row in getattr(module, "SEED", [])]
+
+
+# Tracebacks in colour and with every variable cost seconds each; some tests provoke dozens.
+structlog.configure([structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
 
 
 @pytest.fixture(scope="session")
