@@ -12,6 +12,8 @@ from legible.tasks import Answer, ClickAnswer, GridAnswer, SliderAnswer
 COLOUR = (255, 0, 80)
 LINE_PX = 3
 CROSS_PX = 12
+MARGIN_PX = 6
+PAPER, INK = (255, 255, 255), (60, 60, 60)
 
 
 def draw(encoded: bytes, answer: Answer, path: Path) -> None:
@@ -22,7 +24,7 @@ def draw(encoded: bytes, answer: Answer, path: Path) -> None:
         case SliderAnswer(box=(x, y, width, height)):
             pen.rectangle((x, y, x + width - 1, y + height - 1), outline=COLOUR, width=LINE_PX)
         case GridAnswer(objects=tiles, confidences=confidences):
-            _tiles(pen, picture.size, tiles, math.isqrt(len(confidences)))
+            _tiles(pen, picture.size, tiles, confidences)
         case ClickAnswer(point=(x, y)):
             pen.line((x - CROSS_PX, y, x + CROSS_PX, y), fill=COLOUR, width=LINE_PX)
             pen.line((x, y - CROSS_PX, x, y + CROSS_PX), fill=COLOUR, width=LINE_PX)
@@ -34,8 +36,17 @@ def draw(encoded: bytes, answer: Answer, path: Path) -> None:
         raise Failure(f"--output: cannot write {path} ({error}).") from None
 
 
-def _tiles(pen: ImageDraw.ImageDraw, size: tuple[int, int], tiles: tuple[int, ...], across: int) -> None:
+def _tiles(
+    pen: ImageDraw.ImageDraw, size: tuple[int, int], tiles: tuple[int, ...], confidences: tuple[float, ...]
+) -> None:
+    """A frame around each tile that was chosen, and in the corner of every tile how sure it is."""
+    across = math.isqrt(len(confidences))
     width, height = size[0] / across, size[1] / across
-    for tile in tiles:
+    for tile, confidence in enumerate(confidences):
         x, y = tile % across * width, tile // across * height
-        pen.rectangle((x, y, x + width - 1, y + height - 1), outline=COLOUR, width=LINE_PX)
+        if tile in tiles:
+            pen.rectangle((x, y, x + width - 1, y + height - 1), outline=COLOUR, width=LINE_PX)
+        words = f"{confidence:.0%}"
+        box = pen.textbbox((x + MARGIN_PX, y + MARGIN_PX), words)
+        pen.rectangle((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1), fill=PAPER)
+        pen.text((x + MARGIN_PX, y + MARGIN_PX), words, fill=COLOUR if tile in tiles else INK)
