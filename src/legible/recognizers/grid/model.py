@@ -1,0 +1,87 @@
+"""The two grid networks as they are shipped: one sees single tiles, one a scene of 4x4 cells. Both answer
+with evidence."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legible.model_store import Model, load
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """From a logit and its margin to the log of how much likelier it is with the object than without.
+
+    Fitted on pictures that no training saw, so that objects as often there as not come out with the right
+    probability.
+    """
+
+    slope: float = 1.0
+    margin_slope: float = 0.0
+    offset: float = 0.0
+
+    def __call__(self, logits: Floats, margins: Floats) -> Floats:
+        slope, margin_slope = np.float32(self.slope), np.float32(self.margin_slope)
+        evidence: Floats = slope * logits + margin_slope * margins + np.float32(self.offset)
+        return evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A model, the label ids of its outputs, and what its logits are worth."""
+
+    model: Model
+    labels: tuple[str, ...]
+    calibration: Calibration
+
+
+def _network(name: str) -> Network:
+    model = load(name)
+    table = json.loads(model.metadata["calibration"])
+    return Network(model, tuple(json.loads(model.metadata["labels"])), Calibration(**table))
+
+
+@cache
+def tile_network() -> Network:
+    """The network for single tiles, opened at its first use."""
+    return _network("grid")
+
+
+@cache
+def scene_network() -> Network:
+    """The network for 4x4 scenes, opened at its first use."""
+    return _network("grid_scene")
+
+
+def likelihoods(tensor: Floats, label: str) -> Floats:
+    """(N, 3, 128, 128) tiles -> (N,) log likelihood ratios of the label being there."""
+    network = tile_network()
+    logits = network.model.run(tensor)[0]
+    index = network.labels.index(label)
+    return network.calibration(logits[:, index], margins(logits, index))
+
+
+def margins(logits: Floats, index: int) -> Floats:
+    """(N, labels + 1), the last for none of them -> (N,): by how much the label leads all others together."""
+    others = np.delete(logits, index, axis=1)
+    top = others.max(1, keepdims=True)
+    lead: Floats = logits[:, index] - top[:, 0] - np.log(np.exp(others - top).sum(1))
+    return lead
+
+
+def scene_likelihoods(tensor: Floats, label: str) -> Floats:
+    """(1, 3, 256, 256) scene -> (16,) log likelihood ratios of the label touching each cell."""
+    network = scene_network()
+    logits = network.model.run(tensor)[0][0, network.labels.index(label)].ravel()
+    return network.calibration(logits, scene_margins(logits))
+
+
+def scene_margins(logits: Floats) -> Floats:
+    """By how much each cell is behind the best of its scene, where the object nearly always is."""
+    behind: Floats = logits - logits.max()
+    return behind

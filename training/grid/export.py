@@ -1,0 +1,375 @@
+"""Quantizes both grid networks, calibrates and measures them on pictures they never saw, and writes them into
+the package:
+`python training/grid/export.py FOLDER/tiles FOLDER/weights`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(ROOT / "src")]
+
+from data import FOLDERS, IDS, OTHER, TEST, TRAIN, VALIDATION, Scenes, Tiles, boxes, load, targets, view  # noqa: E402  # noqa: E402
+from model import SceneNet, TileNet  # noqa: E402
+from train import BUILD, CHECKPOINT, restore, top1  # noqa: E402
+
+from legible.recognizers.grid.decode import COUNTS, decode  # noqa: E402
+from legible.recognizers.grid.model import Calibration, margins, scene_margins  # noqa: E402
+from legible.recognizers.grid.preprocess import scene_tensor, tensor  # noqa: E402
+
+RANGES_FROM = 200  # pictures by which the range of each activation is found
+WORTH = 0.3  # points of accuracy that int8 may cost
+GRIDS = 2000
+SCENES = 300
+PACKAGE = ROOT / "src" / "legible"
+ROOM = PACKAGE / "recognizers" / "grid"
+
+Floats = NDArray[np.float32]
+
+
+class Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, tensors: Iterator[Floats]) -> None:
+        self.tensors = tensors
+
+    def get_next(self) -> dict[str, Floats] | None:
+        tensor = next(self.tensors, None)
+        return None if tensor is None else {"pixels": tensor}
+
+
+def to_onnx(net: nn.Module, side: int, path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net.eval(), (torch.zeros(2, 3, side, side),), path, input_names=["pixels"],
+            output_names=["logits"],
+            dynamic_axes={"pixels": {0: "n"}, "logits": {0: "n"}}, opset_version=17, dynamo=False,
+        )  # fmt: skip
+
+
+def to_int8(source: Path, target: Path, tensors: Iterator[Floats]) -> None:
+    prepared = source.with_suffix(".prepared.onnx")
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared, target, Reader(tensors), quant_format=QuantFormat.QDQ, per_channel=True,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+        extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.02},
+    )  # fmt: skip
+
+
+def to_half(source: Path, target: Path) -> None:
+    """Weights in half precision on disk, cast up when the session opens: half the size, the same numbers to
+    three digits."""
+    model = onnx.load(source)
+    casts = []
+    for each in model.graph.initializer:
+        if each.data_type == onnx.TensorProto.FLOAT and len(each.dims) > 1:
+            name = each.name
+            small = onnx.numpy_helper.from_array(
+                onnx.numpy_helper.to_array(each).astype(np.float16), name + "_half"
+            )
+            each.CopyFrom(small)
+            casts.append(onnx.helper.make_node("Cast", [name + "_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, target)
+
+
+def session(path: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def run(model: ort.InferenceSession, tensors: Floats, size: int = 16) -> Floats:
+    parts = [model.run(None, {"pixels": tensors[i : i + size]})[0] for i in range(0, len(tensors), size)]
+    return np.concatenate(parts)
+
+
+def milliseconds(model: ort.InferenceSession, tensors: Floats) -> float:
+    """CPU time of one call, the median of twenty."""
+    model.run(None, {"pixels": tensors})
+    taken = []
+    for _ in range(20):
+        start = time.process_time()
+        model.run(None, {"pixels": tensors})
+        taken.append(time.process_time() - start)
+    return 1e3 * float(np.median(taken))
+
+
+def logistic(features: Floats, right: NDArray[np.bool_], weight: Floats) -> Calibration:
+    """The weights (slope >= 0) with the least log loss, both outcomes counted alike, by Newton's method."""
+    x = np.column_stack([features, np.ones(len(features))]).astype(np.float64)
+    w = weight / np.where(right, weight[right].sum(), weight[~right].sum())
+    theta = np.array([0.5, 0.0, 0.0])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(x @ theta, -30, 30)))
+        gradient = x.T @ (w * (p - right)) + 1e-4 * theta
+        theta = theta - np.linalg.solve((x * (w * p * (1 - p))[:, None]).T @ x + 1e-4 * np.eye(3), gradient)
+    return Calibration(*(round(float(v), 4) for v in theta))
+
+
+def pairs(
+    tiles: Tiles, weight: Floats, rows: NDArray[np.intp], logits: Floats
+) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    """Every (tile, label) of these rows whose answer is known: its two features, the answer, and its
+    weight."""
+    features, right, weights = [], [], []
+    for c in range(OTHER):
+        known = weight[rows, c] > 0.9
+        has = tiles.positive[rows, c] == 1
+        if not has.any():
+            continue
+        features.append(np.column_stack([logits[:, c], margins(logits, c)])[known])
+        right.append(has[known])
+        # Every label counts alike: as many of it as of all the others.
+        weights.append(
+            np.where(has, 1.0 / has.sum(), 1.0 / max(1, (known & ~has).sum()))[known] * np.sqrt(has.sum())
+        )
+    return np.concatenate(features), np.concatenate(right), np.concatenate(weights).astype(np.float32)
+
+
+def report_tiles(tiles: Tiles, rows: NDArray[np.intp], logits: Floats) -> str:
+    """A line a label: precision, recall and F1 of the first label, and how many tested tiles there are."""
+    best, has = (
+        logits.argmax(1),
+        np.concatenate([tiles.positive[rows], (tiles.main[rows] == OTHER)[:, None]], 1),
+    )
+    lines = ["| label | tested | precision | recall | F1 |", "|---|---|---|---|---|"]
+    for c, name in enumerate([*FOLDERS, "none of them"]):
+        said, there = best == c, has[:, c] == 1
+        # A tile with two labels is not missed when the other one is named.
+        missed = there & ~said & ~(has[np.arange(len(best)), best] == 1)
+        hit = int((said & there).sum())
+        precision, recall = hit / max(1, said.sum()), hit / max(1, hit + int(missed.sum()))
+        f1 = 2 * precision * recall / max(1e-9, precision + recall)
+        if there.any() or said.any():
+            lines.append(f"| {name} | {there.sum()} | {precision:.2f} | {recall:.2f} | {f1:.2f} |")
+    return "\n".join(lines)
+
+
+def grids(
+    tiles: Tiles, weight: Floats, rows: NDArray[np.intp], logits: Floats, calibration: Calibration, seed: int
+) -> dict[str, float]:
+    """3x3 challenges of real tiles that were never seen, with the counts of `COUNTS`: exact, refused, and how
+    sure."""
+    rng = np.random.default_rng(seed)
+    outcome = {"exact": 0, "plain half": 0, "refused": 0, "wrong": 0}
+    has = {c: np.flatnonzero(tiles.positive[rows, c] == 1) for c in range(OTHER)}
+    asked = [c for c in has if len(has[c]) >= 10]
+    for _ in range(GRIDS):
+        c = int(rng.choice(asked))
+        none = np.flatnonzero((tiles.positive[rows, c] == 0) & (weight[rows, c] > 0.9))
+        count = int(rng.choice(10, p=np.array(COUNTS) / sum(COUNTS)))
+        wanted = rng.random(9).argsort() < count
+        picked = np.where(wanted, rng.choice(has[c], 9), rng.choice(none, 9))
+        evidence = calibration(logits[picked, c], margins(logits[picked], c))
+        answer = decode(evidence, IDS[c], 300, top=9)
+        likeliest = decode_or_none(evidence, IDS[c])
+        truth = set(np.flatnonzero(wanted))
+        outcome["plain half"] += {i for i, p in enumerate(1 / (1 + np.exp(-evidence))) if p >= 0.5} == truth
+        assert len(answer.objects) == 9
+        kind = "refused" if likeliest is None else "exact" if set(likeliest) == truth else "wrong"
+        outcome[kind] += 1
+    return {key: value / GRIDS for key, value in outcome.items()}
+
+
+def decode_or_none(evidence: Floats, label: str) -> tuple[int, ...] | None:
+    from legible.errors import RecognitionFailed
+
+    try:
+        return decode(evidence, label, 300).objects
+    except RecognitionFailed:
+        return None
+
+
+def calibration_error(
+    features: Floats, right: NDArray[np.bool_], weight: Floats, calibration: Calibration
+) -> float:
+    """Expected calibration error (Guo et al. 2017) of single tiles, both outcomes counted alike."""
+    w = weight / np.where(right, weight[right].sum(), weight[~right].sum()) / 2
+    p = 1 / (1 + np.exp(-calibration(features[:, 0], features[:, 1])))
+    bins = np.minimum((p * 10).astype(int), 9)
+    return float(sum(abs(np.sum((p - right)[bins == b] * w[bins == b])) for b in range(10)))
+
+
+def write(source: Path, name: str, labels: list[str], calibration: Calibration) -> None:
+    """Puts the file with its facts into the package, and its checksum into models.toml."""
+    model = onnx.load(source)
+    facts = {k: getattr(calibration, k) for k in ("slope", "margin_slope", "offset")}
+    onnx.helper.set_model_props(model, {"labels": json.dumps(labels), "calibration": json.dumps(facts)})
+    target = ROOM / f"{name}.onnx"
+    onnx.save(model, target)
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    file, card = target.relative_to(PACKAGE), "docs/models/grid.md"
+    row = f'[{name}]\nfile = "{file}"\nsha256 = "{digest}"\ncard = "{card}"\n'
+    table = PACKAGE / "models.toml"
+    rest = re.sub(rf"^\[{name}\]\n(?:(?!\[).+\n)*\n?", "", table.read_text("utf-8"), flags=re.M)
+    table.write_text(rest.rstrip("\n") + "\n\n" + row, "utf-8")
+    print(f"{target.name}: {target.stat().st_size / 1e6:.2f} MB")
+
+
+def smallest(
+    name: str, net: nn.Module, side: int, folder: Path, some: Iterator[Floats], score: object
+) -> Path:
+    """int8 where it costs at most WORTH points of `score`, else weights in half precision."""
+    plain, small, half = (folder / f"{name}.{kind}.onnx" for kind in ("plain", "int8", "half"))
+    to_onnx(net, side, plain)
+    to_int8(plain, small, some)
+    before, after = (100 * score(session(path)) for path in (plain, small))  # type: ignore[operator]
+    print(f"{name}: fp32 {before:.2f}, int8 {after:.2f}", flush=True)
+    if before - after <= WORTH:
+        return small
+    to_half(plain, half)
+    return half
+
+
+def export_tiles(
+    a: argparse.Namespace, tiles: Tiles, folder: Path, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    net = TileNet(OTHER + 1)
+    net.trunk.load_imagenet(a.teachers / "mobilenet_v2_1.0_float_dequant.pt")
+    restore(net, state["tiles"])
+    rng = np.random.default_rng(5)
+    seen = np.flatnonzero(tiles.split == TRAIN)
+    some = (tensor(view(tiles.pixels[i], rng)[None]) for i in rng.choice(seen, RANGES_FROM))
+    _, weight = targets(tiles, boxes(tiles, a.teachers, BUILD / "boxes.npz"))
+    held = {s: np.flatnonzero((tiles.split == s) & tiles.real) for s in (VALIDATION, TEST)}
+    x = {
+        s: tensor(np.stack([view(tiles.pixels[i], rng, spoil=False) for i in rows]))
+        for s, rows in held.items()
+    }
+
+    def score(model: ort.InferenceSession) -> float:
+        return top1(run(model, x[TEST]), tiles.positive[held[TEST]], tiles.main[held[TEST]])
+
+    path = smallest("grid", net, 128, folder, some, score)
+    model = session(path)
+    logits = {s: run(model, x[s]) for s in held}
+    calibration = logistic(*pairs(tiles, weight, held[VALIDATION], logits[VALIDATION]))
+    error = calibration_error(*pairs(tiles, weight, held[TEST], logits[TEST]), calibration)
+    print(calibration, f"calibration error on tests {error:.3f}")
+    print(f"top-1 on {len(held[TEST])} real test tiles: {score(model):.4f}")
+    print(report_tiles(tiles, held[TEST], logits[TEST]))
+    print("3x3 of test tiles:", grids(tiles, weight, held[TEST], logits[TEST], calibration, 3))
+    print(f"nine tiles: {milliseconds(model, x[TEST][:9]):.1f} ms of CPU")
+    sheet(tiles, held[TEST], logits[TEST])
+    if not a.dry:
+        write(path, "grid", IDS, calibration)
+
+
+def sheet(tiles: Tiles, rows: NDArray[np.intp], logits: Floats) -> None:
+    """The misses, in `build/`: the licence of the pictures is not ours to give."""
+    best = logits.argmax(1)
+    has = np.concatenate([tiles.positive[rows], (tiles.main[rows] == OTHER)[:, None]], 1)
+    cells = []
+    for n in np.flatnonzero(has[np.arange(len(best)), best] == 0)[:120]:
+        cell = tiles.pixels[rows[n]].copy()
+        names = [*FOLDERS, "none"]
+        for text, y in ((names[tiles.main[rows[n]]], 10), (names[best[n]], 116)):
+            cv2.putText(cell, text, (2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (255, 255, 0), 1, cv2.LINE_AA)
+        cells.append(cell)
+    cells += [np.zeros_like(tiles.pixels[0])] * (-len(cells) % 12)
+    picture = np.vstack([np.hstack(cells[i : i + 12]) for i in range(0, len(cells), 12)])
+    cv2.imwrite(str(BUILD / "misses.png"), picture[:, :, ::-1])
+
+
+def export_scenes(
+    a: argparse.Namespace, tiles: Tiles, folder: Path, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    net = SceneNet(OTHER)
+    net.trunk.load_imagenet(a.teachers / "mobilenet_v2_1.0_float_dequant.pt")
+    restore(net, state["scenes"])
+    found = np.load(BUILD / "seen.npz")["seen"]
+    drawn = {}
+    for split, salt in ((TRAIN, 31), (VALIDATION, 32), (TEST, 33)):
+        maker = Scenes(tiles, found, split, np.random.default_rng(salt))
+        drawn[split] = [maker.draw() for _ in range(RANGES_FROM if split == TRAIN else SCENES)]
+    x = {s: np.concatenate([scene_tensor(scene.rgb) for scene in each]) for s, each in drawn.items()}
+    want = {
+        s: np.stack([scene.target for scene in each]).reshape(len(each), OTHER, 16) > 0.5
+        for s, each in drawn.items()
+    }
+    sure = {
+        s: np.stack([scene.weight for scene in each]).reshape(len(each), OTHER, 16)
+        for s, each in drawn.items()
+    }
+
+    def cells(logits: Floats, split: int) -> tuple[Floats, NDArray[np.bool_], Floats]:
+        there = want[split].any(2) & (sure[split].max(2) > 0.5)
+        each = logits.reshape(len(logits), OTHER, 16)[there]
+        margin = np.stack([scene_margins(row) for row in each])
+        return (
+            np.stack([each, margin], -1).reshape(-1, 2),
+            want[split][there].ravel(),
+            sure[split][there].ravel() + 1e-3,
+        )
+
+    def score(model: ort.InferenceSession) -> float:
+        features, right, weight = cells(run(model, x[TEST], 4), TEST)
+        return float((((features[:, 0] > 0) == right) * weight).sum() / weight.sum())
+
+    path = smallest("grid_scene", net, 256, folder, (x[TRAIN][i : i + 1] for i in range(RANGES_FROM)), score)
+    model = session(path)
+    calibration = logistic(*cells(run(model, x[VALIDATION], 4), VALIDATION))
+    features, right, _ = cells(run(model, x[TEST], 4), TEST)
+    evidence = calibration(features[:, 0], features[:, 1]).reshape(-1, 16)
+    got = np.stack(
+        [np.isin(np.arange(16), decode(row, IDS[0], 450, threshold=0.5).objects) for row in evidence]
+    )
+    truth = right.reshape(-1, 16)
+    overlap = (got & truth).sum(1) / np.maximum(1, (got | truth).sum(1))
+    exact, near = (got == truth).all(1).mean(), (overlap >= 0.75).mean()
+    print(calibration, f"scenes of test tiles: exact {exact:.3f}, within Jaccard .75 {near:.3f}")
+    print(f"one scene: {milliseconds(model, x[TEST][:1]):.1f} ms of CPU")
+    if not a.dry:
+        write(path, "grid_scene", IDS, calibration)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tiles", type=Path)
+    parser.add_argument("teachers", type=Path)
+    parser.add_argument("--only", choices=("tiles", "scenes"))
+    parser.add_argument("--dry", action="store_true", help="measure only, leave the package as it is")
+    a = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    state = torch.load(CHECKPOINT, map_location="cpu")
+    tiles = load(a.tiles, BUILD / "tiles.npz")
+    with tempfile.TemporaryDirectory() as folder:
+        if a.only != "scenes":
+            export_tiles(a, tiles, Path(folder), state)
+        if a.only != "tiles":
+            export_scenes(a, tiles, Path(folder), state)
+
+
+if __name__ == "__main__":
+    main()
