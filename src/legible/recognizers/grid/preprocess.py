@@ -58,5 +58,7 @@ def scene_tensor(rgb: Pixels) -> Floats:
 def _scaled(pixels: Pixels, side: int) -> Floats:
     method = cv2.INTER_AREA if pixels.shape[1] > side else cv2.INTER_LINEAR
     resized = np.stack([cv2.resize(each, (side, side), interpolation=method) for each in pixels])
-    scaled: Floats = np.ascontiguousarray(resized.transpose(0, 3, 1, 2), np.float32) / 128 - 1
+    scaled: Floats = np.ascontiguousarray(resized.transpose(0, 3, 1, 2), np.float32)
+    scaled /= 128
+    scaled -= 1
     return scaled
