@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import select, update
 
+from legible.accounts import Caller
 from legible.db import session as db_session
 from legible.db.session import Database
 from legible.db.tables import ApiKey, Call, Entry, StoredReply
@@ -298,6 +299,24 @@ async def test_stopping_commits_what_waits_and_takes_nothing_more(database: Data
     with pytest.raises(Unavailable):
         await charge(journal, caller)
     assert charged(database) == 30
+
+
+async def test_the_books_can_be_checked_while_calls_are_charged(database: Database) -> None:
+    caller = await new_caller(database, 10_000 * PRICE)
+    async with running(database) as journal:
+        load = asyncio.gather(*(charge_often(journal, caller, 15) for _ in range(8)))
+        checks = 0
+        while not load.done():
+            await database.run(lambda: assert_books_balance(database))
+            checks += 1
+        await load
+    assert checks > 1
+    assert charged(database) == 8 * 15
+
+
+async def charge_often(journal: Journal, caller: Caller, times: int) -> None:
+    for _ in range(times):
+        await charge(journal, caller)
 
 
 async def test_a_locked_database_is_unavailable_and_works_again_by_itself(

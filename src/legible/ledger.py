@@ -79,7 +79,8 @@ class Audit:
 def check(database: Database, progress: Progress = lambda done, total: None) -> Audit:
     """Whether each balance is the sum of its entries, and not negative, and calls and entries match in pairs.
 
-    `progress` is called with (accounts done, accounts in all). Reads one consistent snapshot.
+    `progress` is called with (accounts done, accounts in all). Each question is one statement, so a server
+    may be busy meanwhile.
     """
     with database.read() as session:
         accounts = session.execute(_sums()).all()
