@@ -41,6 +41,7 @@ from legible.tasks import Kind
 log = structlog.get_logger()
 
 PURGE_SECONDS = 3600
+NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -203,7 +204,7 @@ def _documents(chapters: list[reference.Chapter]) -> APIRouter:
 
     @router.get("/docs")
     async def docs() -> Response:
-        return HTMLResponse(await asyncio.to_thread(page))
+        return HTMLResponse(await asyncio.to_thread(page), headers=NO_SCRIPTS)
 
     return router
 

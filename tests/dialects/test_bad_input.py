@@ -65,6 +65,18 @@ BAD_IMAGES: dict[str, tuple[object, str, str, str]] = {
         "base64 cut short (5 characters)",
         "不完整的 base64 (5 个字符)",
     ),
+    "a URL": (
+        "https://example.com/captcha.png",
+        "invalid_image",
+        "image: got a URL, which is not fetched; allowed: the picture's bytes",
+        "image: 收到 网址",
+    ),
+    "letters of another alphabet": (
+        "QUJDж",
+        "invalid_image",
+        r"character 5 of it is '\u0436'",
+        "第 5 个字符是",
+    ),
     "no image": (
         base64_of(b"hello, world"),
         "invalid_image",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import structlog
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
@@ -21,13 +22,15 @@ from legible.dialects.edge import (
     read_body,
     refusal_headers,
 )
-from legible.errors import InvalidField, NotAvailable, Refusal
+from legible.errors import InvalidField, NotAvailable, Refusal, Unavailable
 from legible.journal import Receipt, Render, Reply
 from legible.metrics import Metrics
 from legible.pipeline import Accepted, Attempt, Pipeline, Refused, Request
 from legible.prices import PricedType, pick
 from legible.settings import Settings
 from legible.tasks import Kind, Task
+
+log = structlog.get_logger()
 
 TASK = "task:"
 # A task that is still running so long after its recognition must have ended was left by a server that was
@@ -167,7 +170,7 @@ class Desk:
         attempt: Attempt,
         parse: Parse,
         render: Render,
-        task: "Running",
+        task: Running,
     ) -> Response:
         async def accepted(caller: Caller) -> None:
             await self.replies.create(caller.account_id, task.token, task.request_sha256)
@@ -177,11 +180,16 @@ class Desk:
         if outcome.replayed and not task.account.done():
             await accepted(await self.pipeline.keys.identify(attempt.key))
         if task.account.done():
-            response = outcome.response
-            await self.replies.finish(
-                task.account.result(), task.token, response.status_code, bytes(response.body), outcome.call_id
-            )
+            await self._finish(task, outcome)
         return outcome.response
+
+    async def _finish(self, task: Running, outcome: Outcome) -> None:
+        status, body = outcome.response.status_code, bytes(outcome.response.body)
+        try:
+            await self.replies.finish(task.account.result(), task.token, status, body, outcome.call_id)
+        except Unavailable as refusal:
+            # Whoever polls is told that the task was lost, as soon as the database answers again.
+            log.warning("the reply of a task could not be kept", task=task.id, reason=refusal.message)
 
     async def poll(self, account_id: int, task_id: str) -> Reply | None:
         """The reply of a task, None while it runs. Raises `NotFound`, for somebody else's task too."""
@@ -206,7 +214,7 @@ class Desk:
         parse: Parse,
         render: Render,
         accepted: Accepted | None = None,
-    ) -> "Outcome":
+    ) -> Outcome:
         try:
             types = Types(await self.pipeline.prices.all(), self.pipeline.engine.kinds)
 

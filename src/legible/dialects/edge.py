@@ -22,6 +22,7 @@ from legible.errors import (
     RateLimited,
     Refusal,
     Unauthenticated,
+    Unavailable,
     WrongContentType,
     WrongMethod,
 )
@@ -203,6 +204,8 @@ def refusal_headers(refusal: Refusal) -> dict[str, str]:
             }
         case Unauthenticated():
             return {"WWW-Authenticate": "Bearer"}
+        case Unavailable():
+            return {"Retry-After": "1"}
         case WrongMethod():
             return {"Allow": refusal.allowed}
     return {}

@@ -14,8 +14,10 @@ from legible.recognizers.grid.labels import known_labels, label_of
 from legible.tasks import GridOptions, TextOptions
 
 DATA_PREFIX = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
-ODD_CHARACTER = re.compile(rb"[^A-Za-z0-9+/]")
-TO_PLAIN_BASE64 = bytes.maketrans(b"-_", b"+/")
+URL = re.compile(r"\s*https?://", re.IGNORECASE)
+ODD_CHARACTER = re.compile(r"[^A-Za-z0-9+/_-]")
+TO_PLAIN_BASE64 = str.maketrans("-_", "+/")
+BASE64 = "the picture's bytes in base64"
 LETTERS_AND_DIGITS = string.digits + string.ascii_letters
 CHARSETS = {
     "digits": string.digits,
@@ -49,18 +51,18 @@ def from_base64(text: str, *, field: str, max_bytes: int) -> bytes:
 
 
 def _lenient_base64(text: str, field: str) -> bytes:
+    if URL.match(text):
+        raise InvalidImage(field, got="a URL, which is not fetched", allowed=BASE64)
     prefix = DATA_PREFIX.match(text)
-    plain = text[prefix.end() :] if prefix else text
-    packed = plain.encode("ascii", "replace").translate(TO_PLAIN_BASE64, b" \t\r\n\f\v").rstrip(b"=")
+    packed = "".join((text[prefix.end() :] if prefix else text).split()).rstrip("=")
     odd = ODD_CHARACTER.search(packed)
     if odd:
-        got = f"text that is not base64 (character {odd.start() + 1} of it is {odd.group().decode()!a})"
-        raise InvalidImage(field, got=got, allowed="the picture's bytes in base64")
+        got = f"text that is not base64 (character {odd.start() + 1} of it is {odd.group()!a})"
+        raise InvalidImage(field, got=got, allowed=BASE64)
     if len(packed) % 4 == 1:
-        raise InvalidImage(
-            field, got=f"base64 cut short ({len(packed)} characters)", allowed="the picture's bytes in base64"
-        )
-    return binascii.a2b_base64(packed + b"=" * (-len(packed) % 4))
+        raise InvalidImage(field, got=f"base64 cut short ({len(packed)} characters)", allowed=BASE64)
+    packed = packed.translate(TO_PLAIN_BASE64)
+    return binascii.a2b_base64(packed + "=" * (-len(packed) % 4))
 
 
 def image_list(field: str, texts: Sequence[str], limits: ImageLimits, most: int) -> tuple[bytes, ...]:

@@ -156,7 +156,7 @@ def _list(
 def _calls_by_key(visit: MemberVisit) -> dict[int, int]:
     query = select(Call.key_id, func.count()).where(Call.account_id == visit.person.id).group_by(Call.key_id)
     with visit.console.database.read() as session:
-        return dict(session.execute(query).tuples().all())
+        return {key_id: calls for key_id, calls in session.execute(query)}  # noqa: C416 - typed rows
 
 
 @router.post("")

@@ -206,6 +206,7 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^nothing$", "空"),
         (r"^null$", "null"),
         (r"^no bytes$", "0 字节"),
+        (r"^a URL, which is not fetched$", "网址 (本服务不下载图片)"),
         (
             r"^(a complete|a) PNG, JPEG, GIF, BMP or WebP picture( in base64)?$",
             "完整的 PNG、JPEG、GIF、BMP 或 WebP 图片 (base64)",

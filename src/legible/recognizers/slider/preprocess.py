@@ -15,6 +15,10 @@ MAX_AREA = 256 * 256
 MULTIPLE = 16
 
 
+# A second look at a place: its box and this much around it, as a square of CLOSE pixels.
+CLOSE, VIEW = 64, 1.6
+
+
 @dataclass(frozen=True, slots=True)
 class Canvas:
     """`tensor`: (1, 3, H, W) float32 in -1..1; multiply its coordinates with `scale` to get pixels of the
@@ -48,6 +52,21 @@ def padded(rgb: NDArray[np.uint8], multiple: int = MULTIPLE) -> NDArray[np.uint8
 def tensor(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(N, H, W, 3) pixels as (N, 3, H, W) in -1..1."""
     return np.ascontiguousarray(rgb.transpose(0, 3, 1, 2), np.float32) / 127.5 - 1
+
+
+def close(
+    rgb: NDArray[np.uint8], box: tuple[float, float, float, float]
+) -> tuple[NDArray[np.uint8], tuple[float, float, float, float]]:
+    """(CLOSE, CLOSE, 3) pixels of a box x y w h and its surroundings, and x y w h of what they show."""
+    x, y, width, height = box
+    across, down = max(width, 4.0) * VIEW, max(height, 4.0) * VIEW
+    left, top = x + width / 2 - across / 2, y + height / 2 - down / 2
+    # Pixel centres stand half a pixel inside their pixels.
+    sx, sy = across / CLOSE, down / CLOSE
+    matrix = np.array([[sx, 0, left + sx / 2 - 0.5], [0, sy, top + sy / 2 - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    view = cv2.warpAffine(rgb, matrix, (CLOSE, CLOSE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(view, np.uint8), (left, top, across, down)
 
 
 def preprocess(rgb: NDArray[np.uint8]) -> Canvas:
