@@ -1,0 +1,49 @@
+"""Amounts, durations and times as people see them."""
+
+from datetime import UTC
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legible.console.formats import milliseconds, money, parse_money, percent, plain_money, zone, zone_names
+
+
+@pytest.mark.parametrize(
+    ("micros", "shown"),
+    [
+        (0, "¥0.00"),
+        (1_000, "¥0.001"),
+        (-1, "−¥0.000001"),
+        (1_234_500_000, "¥1,234.50"),
+        (-10_000_000, "−¥10.00"),
+        (None, "–"),
+    ],
+)
+def test_amounts_have_separators_and_as_many_decimals_as_they_need(micros, shown) -> None:
+    assert money(micros) == shown
+
+
+@given(st.integers(0, 10**15))
+def test_what_is_shown_can_be_typed_in_again(micros) -> None:
+    assert parse_money(money(micros)) == micros
+    assert parse_money(plain_money(micros)) == micros
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ten", "-1", "NaN", "sNaN", "Infinity", "1e400", "0.0000001", "¥"]
+)
+def test_what_is_no_amount_is_refused(text) -> None:
+    assert parse_money(text) is None
+
+
+def test_durations_and_shares() -> None:
+    assert [milliseconds(value) for value in (None, 12, 1530)] == ["–", "12 ms", "1.53 s"]
+    assert [percent(3, 4), percent(0, 0)] == ["75.0%", "–"]
+
+
+def test_an_unknown_zone_is_utc() -> None:
+    assert "UTC" in zone_names()
+    assert all(zone(name) is UTC for name in ("No/Where", "../etc/passwd", None))
+        zone("UTC").utcoffset(None)
+    ] * 3

@@ -1,0 +1,335 @@
+"""What members and administrators do in the console, and what it does to keys, money and images."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from legible import ledger
+from legible.kept_images import DAY_MS, KeptImages
+from tests.console.conftest import PASSWORD, Person, Site
+from tests.console.fakes import UNREADABLE_SIZE
+
+NOWHERE = {"number": "1", "note": ""}
+
+
+def codes(page: httpx.Response) -> list[str]:
+    return re.findall(r"(?:[2-9A-Z]{5}-){3}[2-9A-Z]{5}", page.text)
+
+
+def balance(person: Person) -> int:
+    account = person.site.parts.accounts.get(person.account_id)
+    assert ledger.check(person.site.parts.database).problems == ()
+    return account.balance_micros
+
+
+def test_a_new_account_has_the_free_quota_and_says_so(member: Person) -> None:
+    page = member.get("/console?done=welcome").text
+    assert "¥1.00" in page
+    assert "Your free quota is on your balance" in page
+    assert "free quota" in member.get("/console/balance").text
+
+
+def test_an_unknown_notice_is_not_shown(member: Person) -> None:
+    assert "<script>" not in member.get("/console?done=<script>alert(1)</script>").text
+
+
+def test_a_second_account_for_an_address_is_refused_beside_its_field(site: Site, member: Person) -> None:
+    form = {"email": member.email.upper(), "password": PASSWORD}
+    page = site.visitor().post("/signup", form, at="/signup")
+    assert page.status_code == 400
+    assert "has an account already" in page.text
+
+
+def test_a_key_is_shown_once_and_kept_as_a_hash(member: Person) -> None:
+    key = member.new_key("Staging")
+    page = member.get("/console/keys").text
+    assert "Staging" in page
+    assert key not in page
+    assert key[:7] in page
+    assert key[-4:] in page
+    assert member.call(key).status_code == 200
+
+
+def test_a_keys_limits_hold(member: Person) -> None:
+    form = {"spend_cap": "0.001", "which_kinds": "some", "kinds": "text", "expires": "2099-12-31",
+            "addresses": "127.0.0.1\n10.0.0.0/8"}  # fmt: skip
+    member.new_key("Limited", **form)
+    assert member.call().status_code == 200
+    assert member.call().json()["error"]["code"] == "used_up"
+    page = member.get(f"/console/keys/{member.key_id()}").text
+    assert 'value="2099-12-31"' in page
+    assert "10.0.0.0/8" in page
+    assert "¥0.001" in page
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("name", " ", "Give the key a name"),
+        ("expires", "2020-01-01", "must be in the future"),
+        ("spend_cap", "ten", "Write an amount"),
+        ("rate", "-1", "at most the account"),
+        ("addresses", "somewhere", "Write IP addresses"),
+        ("which_kinds", "some", "Choose at least one kind"),
+    ],
+)
+def test_a_wrong_field_of_a_key_is_named_and_the_rest_is_kept(member, field, value, sentence) -> None:
+    form = {"name": "Kept name", field: value}
+    page = member.post("/console/keys", form)
+    assert page.status_code == 400
+    assert sentence in page.text
+    assert field == "name" or "Kept name" in page.text
+    assert member.site.parts.keys.list(member.account_id) == []
+
+
+def test_a_key_cannot_be_faster_than_its_account(site: Site, member: Person) -> None:
+    site.parts.accounts.set_rate(member.account_id, 5)
+    assert member.post("/console/keys", {"name": "Fast", "rate": "6"}).status_code == 400
+    assert member.post("/console/keys", {"name": "Endless", "rate": "0"}).status_code == 400
+    assert member.post("/console/keys", {"name": "Good", "rate": "5"}).status_code == 200
+    admin = site.administrator()
+    admin.post(f"/admin/users/{member.account_id}/rate", {"rate": "3"})
+    assert site.parts.keys.list(member.account_id)[0].rate_per_second is None
+
+
+def test_a_disabled_key_is_refused_and_works_again_when_enabled(member: Person) -> None:
+    member.new_key()
+    path = f"/console/keys/{member.key_id()}/enabled"
+    member.post(path, {"enabled": "0"})
+    assert member.call().status_code == 401
+    member.post(path, {"enabled": "1"})
+    assert member.call().status_code == 200
+
+
+def test_a_rotated_key_goes_on_beside_the_new_one_and_a_deleted_one_does_not(member: Person) -> None:
+    old = member.new_key("CI")
+    page = member.post(f"/console/keys/{member.key_id()}/rotate", {"overlap": "24"})
+    new = re.search(r"lg_[\w-]{43}", page.text)[0]
+    assert [member.call(key).status_code for key in (old, new)] == [200, 200]
+    member.post(f"/console/keys/{member.key_id()}/delete", {})
+    assert [member.call(key).status_code for key in (old, new)] == [200, 401]
+
+
+def test_a_trial_key_ends_by_itself_and_can_spend_little(member: Person) -> None:
+    token = member.csrf()
+    answer = member.client.post("/console/keys/trial", headers={"x-csrf-token": token}, data={})
+    assert member.call(answer.json()["key"]).status_code == 200
+    key = member.site.parts.keys.list(member.account_id)[0]
+    assert key.expires_ms is not None
+    assert key.spend_cap_micros == 500_000
+
+
+def test_a_code_is_worth_its_amount_once_however_many_try(site: Site) -> None:
+    admin, people = site.administrator(), [site.member() for _ in range(4)]
+    (code,) = codes(admin.post("/admin/codes", NOWHERE | {"amount": "12.5"}))
+    before = [balance(person) for person in people]
+    tokens = [person.csrf() for person in people]
+
+    def redeem(index: int) -> int:
+        form = {"code": code.lower().replace("-", " "), "csrf": tokens[index % 4]}
+        return people[index % 4].client.post("/console/balance/redeem", data=form).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = sorted(threads.map(redeem, range(16)))
+    assert statuses == [303] + [400] * 15
+    gained = [balance(person) - had for person, had in zip(people, before, strict=True)]
+    assert sorted(gained) == [0, 0, 0, 12_500_000]
+    assert code[-4:] in admin.get("/admin/codes").text
+    assert code not in admin.get("/admin/codes").text
+
+
+def test_a_cancelled_code_is_worth_nothing(site: Site, member: Person) -> None:
+    admin = site.administrator()
+    (code,) = codes(admin.post("/admin/codes", NOWHERE | {"amount": "3", "days": "30"}))
+    code_id = re.search(r"/admin/codes/(\d+)/cancel", admin.get("/admin/codes").text)[1]
+    assert admin.post(f"/admin/codes/{code_id}/cancel", {}).status_code == 303
+    page = member.post("/console/balance/redeem", {"code": code})
+    assert page.status_code == 400
+    assert "cancelled" in page.text
+
+
+def test_an_administrator_tops_up_with_a_reason_that_the_user_sees(site: Site, member: Person) -> None:
+    admin = site.administrator()
+    path = f"/admin/users/{member.account_id}/top-up"
+    assert admin.post(path, {"amount": "1,234.5", "reason": "Invoice 7"}).status_code == 303
+    assert admin.post(path, {"amount": "-0.5", "reason": "Typed wrong"}).status_code == 303
+    assert balance(member) == 1_235_000_000
+    page = member.get("/console/balance").text
+    for shown in ("Invoice 7", "Typed wrong", "¥1,235.00", "−¥0.50"):
+        assert shown in page
+    log = admin.get("/admin/audit").text
+    assert "Invoice 7" in log
+    assert member.email in log
+
+
+@pytest.mark.parametrize("amount", ["x", "-99", "0", "NaN", "Infinity", "0.0000001", "1e30"])
+def test_a_wrong_top_up_changes_nothing(site: Site, member: Person, amount) -> None:
+    path, admin = f"/admin/users/{member.account_id}/top-up", site.administrator()
+    assert admin.post(path, {"amount": amount, "reason": "why"}).status_code == 400
+    assert admin.post(path, {"amount": "5", "reason": " "}).status_code == 400
+    assert balance(member) == 1_000_000
+
+
+def test_a_changed_price_holds_for_the_next_call(site: Site, member: Person) -> None:
+    member.new_key()
+    admin = site.administrator()
+    row = {"id": "50200", "kind": "text", "name_en": "general letters and digits", "name_zh": "通用数英"}
+    assert admin.post("/admin/types", row | {"price": "0.002", "enabled": "1"}).status_code == 303
+    member.call()
+    assert balance(member) == 998_000
+    assert "¥0.002" in member.get("/pricing").text
+    admin.post("/admin/types", row | {"price": "0.001", "enabled": "1"})
+
+
+def test_the_ledger_check_finds_nothing_wrong_and_is_noted(site: Site, member: Person) -> None:
+    member.new_key()
+    member.call()
+    admin = site.administrator()
+    sums = admin.post("/admin/ledger/sums", {"after": "0"}).json()
+    assert sums["wrong"] == []
+    assert sums["checked"] >= 2
+    whole = admin.post("/admin/ledger/calls", {"all": "1"}).json()
+    assert whole["problems"] == []
+    assert whole["entries"] > whole["calls"] > 0
+    assert "Checked the ledger" in admin.get("/admin/audit").text
+
+
+def test_images_are_kept_only_for_those_who_asked_and_only_for_a_time(site: Site, member: Person) -> None:
+    member.new_key()
+    member.call()
+    member.post("/console/settings/images", {"keep": "1"})
+    member.site.parts.keys._cache.clear()  # as after its half second
+    member.call()
+    member.call(size=UNREADABLE_SIZE)
+    unreadable, kept, forgotten = member.log_ids()
+    for log_id in (unreadable, kept):
+        image = member.get(f"/console/calls/{log_id}/images/0")
+        assert image.headers["content-type"] == "image/png"
+    assert member.get(f"/console/calls/{forgotten}/images/0").status_code == 404
+    assert f"call={kept}" in member.get(f"/console/calls/{kept}").text
+    assert KeptImages(site.parts.database, days=-1).purge() == 2
+    assert member.get(f"/console/calls/{kept}/images/0").status_code == 404
+    assert DAY_MS == 86_400_000
+
+
+def test_switching_keeping_off_deletes_what_was_kept(member: Person) -> None:
+    member.post("/console/settings/images", {"keep": "1"})
+    member.new_key()
+    member.call()
+    assert "1 image is kept now" in member.get("/console/settings").text
+    member.post("/console/settings/images", {"keep": "0"})
+    assert "0 images are kept now" in member.get("/console/settings").text
+
+
+def test_a_report_of_a_wrong_answer_stays_with_its_call(member: Person) -> None:
+    member.new_key()
+    member.call()
+    path = f"/console/calls/{member.log_ids()[0]}"
+    member.post(f"{path}/wrong", {"expected": "<7364>"})
+    member.post(f"{path}/wrong", {"expected": "7364"})
+    page = member.get(path).text
+    assert "You reported it as wrong" in page
+    assert "7364</code>" in page
+    assert "<7364>" not in page
+
+
+def test_the_call_log_filters_pages_and_exports(member: Person) -> None:
+    member.new_key("First")
+    for _ in range(52):
+        member.call()
+    member.call(size=UNREADABLE_SIZE)
+    page = member.get("/console/calls")
+    older = re.search(r'href="([^"]+)" rel="next"', page.text)[1].replace("&amp;", "&")
+    ids = {*member.log_ids(), *re.findall(r'calls/(LOG\d+)"', member.get(older).text)}
+    assert len(ids) == 53
+    for outcome in ("refused", "recognition_failed"):
+        refused = member.get(f"/console/calls?outcome={outcome}").text
+        assert len(re.findall(r'calls/(LOG\d+)"', refused)) == 1
+    assert "No call matches" in member.get("/console/calls?kind=slider").text
+    assert "No call matches" in member.get("/console/calls?from=2099-01-01").text
+    assert "No call matches" in member.get("/console/calls?slower=600000").text
+    rows = json.loads(member.get("/console/calls.json").text)
+    assert len(rows) == 53
+    assert member.get("/console/calls.json").headers["x-total-rows"] == "53"
+    assert len(member.get("/console/calls.csv?outcome=answered").text.splitlines()) == 53
+    assert json.loads(member.get("/console/calls.json?kind=grid").text) == []
+    assert member.get("/console/calls?cursor=nonsense").status_code == 404
+
+
+def test_the_downloaded_data_is_all_and_has_no_secret(member: Person) -> None:
+    key = member.new_key()
+    member.call()
+    text = member.get("/console/settings/data.json").text
+    data = json.loads(text)
+    assert data["account"]["email"] == member.email
+    assert [len(data[part]) for part in ("keys", "calls", "entries")] == [1, 1, 2]
+    assert sum(entry["amount_micros"] for entry in data["entries"]) == data["account"]["balance_micros"]
+    assert key not in text
+    assert "sha256" not in text
+    assert "password" not in text
+
+
+def test_a_deleted_account_leaves_amounts_without_a_name(site: Site, member: Person) -> None:
+    member.new_key()
+    member.call()
+    account_id = member.account_id
+    assert member.post("/console/settings/delete", {"password": "wrong"}).status_code == 400
+    assert member.post("/console/settings/delete", {"password": PASSWORD}).status_code == 303
+    assert member.get("/console").status_code == 303
+    assert member.call().status_code == 401
+    account = site.parts.accounts.get(account_id)
+    assert account.email == f"deleted-{account_id}@invalid"
+    assert (account.password_hash, account.is_enabled) == (None, False)
+    assert ledger.check(site.parts.database).problems == ()
+    again = {"email": member.email, "password": PASSWORD}
+    assert site.visitor().post("/signup", again, at="/signup").status_code == 303
+
+
+def test_a_new_password_logs_the_other_browsers_out(site: Site, member: Person) -> None:
+    other = site.visitor()
+    other.post("/login", {"email": member.email, "password": PASSWORD}, at="/login")
+    form = {"password": PASSWORD, "new_password": "another good one"}
+    assert member.post("/console/settings/password", form).status_code == 303
+    assert other.get("/console").status_code == 303
+    assert member.get("/console").status_code == 200
+
+
+def test_times_are_shown_in_the_users_zone_with_utc_on_hover(member: Person) -> None:
+    member.post("/console/settings/preferences", {"language": "en", "time_zone": "Asia/Shanghai"})
+    page = member.get("/console/balance").text
+    tag = re.search(r'<time datetime="([^"]+)" title="([^"]+) UTC">([^<]+)<', page)
+    local = datetime.fromisoformat(tag[1]) + timedelta(hours=8)
+    assert f"{local:%M:%S}" in tag[3]
+    assert tag[2] in f"{datetime.fromisoformat(tag[1]):%Y-%m-%d %H:%M:%S}"
+    assert f"{local.day}" in tag[3]
+
+
+def test_a_low_balance_and_an_expiring_key_are_warned_of(member: Person) -> None:
+    soon = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+    member.new_key("Old one", expires=soon)
+    member.post("/console/balance/threshold", {"threshold": "5"})
+    page = member.get("/console").text
+    assert "Your balance is ¥1.00" in page
+    assert "“Old one” expires soon" in page
+
+
+def test_statistics_add_up(member: Person) -> None:
+    member.new_key()
+    for size in ((120, 40), (120, 40), (120, 40), UNREADABLE_SIZE):
+        member.call(size=size)
+    page = member.get("/console/statistics").text
+    assert "75.0%" in page
+    assert "¥0.003" in page
+    assert "Not readable" in page
+
+
+def test_the_landing_page_reads_its_own_samples_and_nothing_else(site: Site) -> None:
+    visitor = site.visitor()
+    file = re.search(r'data-file="([^"]+)"', visitor.get("/").text)[1]
+    assert visitor.get(f"/demo/{file}.json").json()["answer"]["text"]
+    assert visitor.get("/demo/..%2f..%2fapp.css.json").status_code == 404
+    assert visitor.get("/demo/secret.png.json").status_code == 404
