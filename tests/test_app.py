@@ -2,13 +2,14 @@
 
 import json
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
 
 from legible.logs import hide_secrets
 from tests.dialects.voices import Voice
-from tests.service import Service, Start
+from tests.service import Service, Start, running
 
 
 def test_a_healthy_service_says_so(service: Service) -> None:
@@ -141,3 +142,32 @@ def test_a_log_line_holds_no_key_no_image_and_no_password() -> None:
         "body_bytes": "(4 bytes)",
         "status": 200,
     }
+
+
+def test_the_whole_road_works_on_postgresql(postgresql_url: str, voice: Voice, picture: str) -> None:
+    with running(postgresql_url, {}) as service:
+        before = service.balance()
+        replies = [
+            voice.ask(service.client, service.key, voice.body(picture), idempotency_key="a") for _ in range(2)
+        ]
+        assert replies[0].content == replies[1].content
+        assert voice.text(replies[0].json()) == "7364"
+        assert voice.ask(service.client, service.key, voice.body("\0\U0001f600")).status_code == 400
+        assert [call.outcome for call in service.calls()] == ["answered", "replayed", "invalid_image"]
+        assert service.balance() == before - 1000
+        headers = {"authorization": f"Bearer {service.key}"}
+        body = {"image": picture, "async": True}
+        task = service.client.post("/captcha/recognition/image2text", json=body, headers=headers).json()
+        for _ in range(100):
+            state = service.client.post(
+                "/captcha/tasks", json={"id": task["task_id"]}, headers=headers
+            ).json()
+            if state["status"] == "ready":
+                break
+            time.sleep(0.02)
+        assert state["text"] == "7364"
+        page = service.client.get(
+            "/v1/calls", params={"outcome": "answered", "limit": 1}, headers=headers
+        ).json()
+        assert page["calls"][0]["trace_id"] == task["trace_id"]
+        assert len(service.client.get("/v1/calls?format=csv", headers=headers).text.splitlines()) == 5
