@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 
+import cv2
+
 from legible.model_store import model_files
 from legible.tasks import Answer, Kind, Task
 
@@ -20,6 +22,8 @@ ROOMS: Mapping[Kind, tuple[str, frozenset[str]]] = {
 
 def available() -> dict[Kind, Recognizer]:
     """The `recognize` of every kind that can be read here."""
+    # OpenCV shares out even a small picture among all cores, which costs more CPU than it saves.
+    cv2.setNumThreads(0)
     models = model_files().keys()
     return {kind: import_module(room).recognize for kind, (room, needs) in ROOMS.items() if needs <= models}
 
