@@ -140,7 +140,8 @@ VOID = {"input", "img", "br", "hr", "link", "meta"}
 # Names that are the same in both languages.
 NAMES = {
     "API", "Ace", "After", "BMP", "CDN", "CI", "CSV", "Cloud", "Cookie", "Data", "GIF", "Go", "HTTP", "IP",
-    "Idempotency", "JPEG", "JSON", "Java", "JavaScript", "Key", "KiB", "Legible", "MiB", "OpenAPI", "PHP", "PNG",
+    "Idempotency", "JPEG", "JSON", "Java", "JavaScript", "Key", "KiB", "Legible", "MiB", "OpenAPI", "PHP",
+    "PNG",
     "POST", "Prometheus", "Python", "RFC", "Retry", "URL", "UTC", "WebP", "base", "captchaapi", "com",
     "createTask", "curl", "digits", "hcaptcha", "letters", "lower", "ms", "upper",
 }  # fmt: skip
