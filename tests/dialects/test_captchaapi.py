@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from legible.dialects.captchaapi import convert
 from legible.errors import Broken, RateLimited, RecognitionFailed, Refusal, Unauthenticated
 from legible.prices import PricedType
-from legible.tasks import Answer, ArithmeticAnswer, Candidate, Kind, SliderAnswer, SliderOptions, Task
+from legible.tasks import (
+    Answer,
+    ArithmeticAnswer,
+    Candidate,
+    Kind,
+    SliderAnswer,
+    SliderOptions,
+    Task,
+    TextOptions,
+)
 from tests.service import Service, Start, base64_of, draw
 
 PATH = "/api/v1/captcha.php"
@@ -160,6 +169,40 @@ def test_an_idempotency_key_replays_byte_for_byte(service: Service, picture: str
     first, again = (ask(service, body, idempotency_key="a") for _ in range(2))
     assert first.content == again.content
     assert service.balance() == before - 1000
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected", "threshold"),
+    [
+        ({}, TextOptions(), None),
+        ({"charset": "digits", "min_length": 4, "max_length": 6}, TextOptions("0123456789", 4, 6), None),
+        ({"case": "lower", "confidence": 0.9}, TextOptions(case="lower"), 0.9),
+    ],
+)
+def test_what_is_known_of_a_text_reaches_the_recognizer(
+    service: Service, picture: str, fields: dict[str, Any], expected: TextOptions, threshold: float | None
+) -> None:
+    assert ask(service, {"image": picture, "type": 50200} | fields).status_code == 200
+    assert service.reads.last is not None
+    assert (service.reads.last.options, service.reads.last.threshold) == (expected, threshold)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"charset": "ab-"}, "charset: 收到 'ab-', 其中有字符 '-'; 应为 digits"),
+        ({"min_length": 0}, "min_length: 收到 0; 应为 1 至 32 的整数"),
+        ({"min_length": 5, "max_length": 4}, "min_length: 收到 5; 应为 不超过 max_length (4)"),
+        ({"case": "title"}, "case: 收到 'title'; 应为 keep、lower 或 upper"),
+        ({"confidence": 1.5}, "confidence: 收到 1.5; 应为 0 至 1 的数字"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_by_name(
+    service: Service, picture: str, fields: dict[str, Any], said: str
+) -> None:
+    reply = ask(service, {"image": picture, "type": 50200} | fields)
+    assert (reply.status_code, reply.json()["data"]["cost"]) == (400, 0)
+    assert said in reply.json()["msg"]
 
 
 def find_the_gap(task: Task) -> Answer:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from legible.dialects.fields import TextFields
 from legible.dialects.inputs import from_base64, image_bytes, text_options
 from legible.errors import InvalidField, InvalidImage
 from legible.images import ImageLimits
@@ -75,9 +76,9 @@ def test_limits_of_a_picture_are_the_ones_that_are_set() -> None:
     ],
 )
 def test_a_charset_is_named_or_spelled_out(asked: str | None, charset: str | None) -> None:
-    assert text_options(asked, None, None, None).charset == charset
+    assert text_options(TextFields(charset=asked)).charset == charset
 
 
 def test_lengths_that_exclude_each_other_are_refused() -> None:
     with pytest.raises(InvalidField, match="min_length: got 7; allowed: at most max_length, which is 6"):
-        text_options(None, 7, 6, None)
+        text_options(TextFields(min_length=7, max_length=6))

@@ -5,9 +5,9 @@ import binascii
 import re
 import string
 from collections.abc import Sequence
-from typing import Literal
 
 from legible.dialects.edge import shown
+from legible.dialects.fields import TextFields
 from legible.errors import InvalidField, InvalidImage
 from legible.images import ImageLimits, check_header
 from legible.recognizers.grid.labels import known_labels, label_of
@@ -72,18 +72,13 @@ def image_list(field: str, texts: Sequence[str], limits: ImageLimits, most: int)
     return tuple(image_bytes(text, limits, field=f"{field}[{place}]") for place, text in enumerate(texts))
 
 
-def text_options(
-    charset: str | None,
-    min_length: int | None,
-    max_length: int | None,
-    case: Literal["keep", "lower", "upper"] | None,
-) -> TextOptions:
+def text_options(known: TextFields) -> TextOptions:
     """What is known of a text; raises `InvalidField` for lengths that exclude each other and for unreadable
     characters."""
-    shortest, longest = min_length or 1, max_length or LONGEST_TEXT
+    shortest, longest = known.min_length or 1, known.max_length or LONGEST_TEXT
     if shortest > longest:
         raise InvalidField("min_length", got=str(shortest), allowed=f"at most max_length, which is {longest}")
-    return TextOptions(_charset(charset), shortest, longest, case or "keep")
+    return TextOptions(_charset(known.charset), shortest, longest, known.case or "keep")
 
 
 def _charset(asked: str | None) -> str | None:

@@ -72,7 +72,7 @@ def _iso(moment: datetime) -> str:
 
 
 def text_task(body: Image2TextRequest, limits: ImageLimits) -> Task:
-    options = text_options(body.charset, body.min_length, body.max_length, body.case)
+    options = text_options(body)
     return Task(Kind.TEXT, (image_bytes(body.image, limits),), options, body.confidence)
 
 

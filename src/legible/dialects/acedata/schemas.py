@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from legible.dialects.fields import TextFields, Threshold
+
 IMAGE_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAgUAAAE3CAYAAAA6xjI2AAAAAX..."
 
 
@@ -14,14 +16,6 @@ def _as_list(value: object) -> object:
 
 Image = Annotated[
     str, Field(description="a PNG, JPEG, GIF, BMP or WebP picture in base64", examples=[IMAGE_EXAMPLE])
-]
-Threshold = Annotated[
-    float | None,
-    Field(
-        ge=0,
-        le=1,
-        description="a number from 0 to 1: the least confidence that is answered; left out, a calibrated one",
-    ),
 ]
 Async = Annotated[
     bool | None,
@@ -48,21 +42,8 @@ class Recognition(_Body):
         return False
 
 
-class Image2TextRequest(Recognition):
+class Image2TextRequest(Recognition, TextFields):
     image: Image
-    charset: str | None = Field(
-        None,
-        min_length=1,
-        max_length=256,
-        description="digits, letters, lower, upper, alphanumeric, or the letters and digits themselves",
-    )
-    min_length: int | None = Field(
-        None, ge=1, le=32, description="a whole number from 1 to 32: the fewest characters"
-    )
-    max_length: int | None = Field(
-        None, ge=1, le=32, description="a whole number from 1 to 32: the most characters"
-    )
-    case: Literal["keep", "lower", "upper"] | None = Field(None, description="keep, lower or upper")
 
 
 class Recaptcha2Request(Recognition):

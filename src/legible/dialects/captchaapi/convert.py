@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from legible.dialects.captchaapi.schemas import CaptchaRequest
 from legible.dialects.edge import row_of
-from legible.dialects.inputs import image_bytes
+from legible.dialects.inputs import image_bytes, text_options
 from legible.errors import (
     BadRequest,
     BodyTooLarge,
@@ -38,7 +38,6 @@ from legible.tasks import (
     SliderOptions,
     Task,
     TextAnswer,
-    TextOptions,
 )
 
 
@@ -94,12 +93,12 @@ def task_of(body: CaptchaRequest, kind: Kind, limits: ImageLimits) -> Task:
     images = (image_bytes(body.image, limits),)
     match kind:
         case Kind.TEXT:
-            return Task(kind, images, TextOptions())
+            return Task(kind, images, text_options(body), body.confidence)
         case Kind.ARITHMETIC:
-            return Task(kind, images, ArithmeticOptions())
+            return Task(kind, images, ArithmeticOptions(), body.confidence)
         case Kind.SLIDER:
             piece = None if body.piece is None else image_bytes(body.piece, limits, field="piece")
-            return Task(kind, images, SliderOptions(piece))
+            return Task(kind, images, SliderOptions(piece), body.confidence)
     raise NotAvailable(
         f"type: {body.type} is a {kind} task, which this API has no reply for; use another type"
     )
@@ -238,6 +237,15 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"^the key, unless the header X-API-Key has it$", "API 密钥 (文本), 也可放在请求头 X-API-Key 中"),
         (r"^only for sliders: the picture of the piece in base64 .*$", "滑块小图的 base64 编码, 仅用于滑块"),
+        (
+            r"^digits, letters, lower, upper, alphanumeric, or the letters and digits themselves$",
+            "digits、letters、lower、upper、alphanumeric, 或直接列出字母和数字",
+        ),
+        (r"^(.*) with the character (.*)$", r"\1, 其中有字符 \2"),
+        (r"^a whole number from (\d+) to (\d+): .*$", r"\1 至 \2 的整数"),
+        (r"^a number from 0 to 1: .*$", "0 至 1 的数字"),
+        (r"^at most max_length, which is (\d+)$", r"不超过 max_length (\1)"),
+        (r"^keep, lower or upper$", "keep、lower 或 upper"),
         (r"^1 to 255 printable ASCII characters without spaces$", "1 至 255 个不含空格的可打印 ASCII 字符"),
         (r"^POST$", "POST"),
     )

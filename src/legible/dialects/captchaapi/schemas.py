@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
+from legible.dialects.fields import TextFields, Threshold
+
 IMAGE_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAgUAAAE3CAYAAAA6xjI2AAAAAX..."
 
 
@@ -14,7 +16,7 @@ def _whole_number(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else value
 
 
-class CaptchaRequest(BaseModel):
+class CaptchaRequest(TextFields):
     model_config = ConfigDict(strict=True, frozen=True)
 
     api_key: str | None = Field(None, description="the key, unless the header X-API-Key has it")
@@ -32,6 +34,7 @@ class CaptchaRequest(BaseModel):
         validation_alias=AliasChoices("piece", "slide_image"),
         description="only for sliders: the picture of the piece in base64 (also accepted as slide_image)",
     )
+    confidence: Threshold = None
 
 
 class Character(BaseModel):

@@ -16,7 +16,7 @@ from legible.dialects.v1.schemas import (
     GridFields,
     RecognitionRequest,
     SliderFields,
-    TextFields,
+    TextOptionFields,
 )
 from legible.errors import (
     BadRequest,
@@ -120,8 +120,7 @@ def _simple_options(
     if kind is Kind.ARITHMETIC:
         parse_object(given, ArithmeticFields, field="options")
         return ArithmeticOptions()
-    text = parse_object(given, TextFields, field="options")
-    return text_options(text.charset, text.min_length, text.max_length, text.case)
+    return text_options(parse_object(given, TextOptionFields, field="options"))
 
 
 def _click_task(

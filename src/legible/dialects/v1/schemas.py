@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from legible.dialects.fields import TextFields, Threshold
 from legible.tasks import Kind
 
 IMAGE_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAgUAAAE3CAYAAAA6xjI2AAAAAX..."
@@ -32,9 +33,7 @@ class RecognitionRequest(_Body):
         description="an object with what is known of the picture; its fields depend on the kind",
         examples=[{"charset": "digits", "min_length": 4, "max_length": 4}],
     )
-    threshold: float | None = Field(
-        None, ge=0, le=1, description="a number from 0 to 1: the least confidence that is answered"
-    )
+    threshold: Threshold = None
     type: int | None = Field(
         None,
         ge=0,
@@ -43,20 +42,8 @@ class RecognitionRequest(_Body):
     )
 
 
-class TextFields(_Body):
-    charset: str | None = Field(
-        None,
-        min_length=1,
-        max_length=256,
-        description="digits, letters, lower, upper, alphanumeric, or the letters and digits themselves",
-    )
-    min_length: int | None = Field(
-        None, ge=1, le=32, description="a whole number from 1 to 32: the fewest characters"
-    )
-    max_length: int | None = Field(
-        None, ge=1, le=32, description="a whole number from 1 to 32: the most characters"
-    )
-    case: Literal["keep", "lower", "upper"] | None = Field(None, description="keep, lower or upper")
+class TextOptionFields(_Body, TextFields):
+    pass
 
 
 class ArithmeticFields(_Body):
