@@ -39,6 +39,7 @@ async function choose(blob, name) {
   }
   say("");
   at("picked").textContent = `${name} · ${state.image.width} × ${state.image.height} px · ${(blob.size / 1024).toFixed(1)} KiB`;
+  at("picked").translate = false;
   at("base64").value = state.image.base64;
   clearAnswer();
 }

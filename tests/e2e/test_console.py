@@ -1,0 +1,361 @@
+"""The console in a real browser, in both languages: from the sign-up to the last yuan and the revoked key."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.console.conftest import PASSWORD, Site
+from tests.console.fakes import HOSTILE
+from tests.console.test_languages import english_in
+from tests.e2e.conftest import ARTIFACTS, visitor
+from tests.service import draw
+
+NUMBERS = count(1)
+LANGUAGES = ("en", "zh")
+SAY = {
+    "en": {"run": "Run", "answered": "Answered", "deleted": "Deleted", "refused": "used_up"},
+    "zh": {"run": "运行", "answered": "已识别", "deleted": "已删除", "refused": "used_up"},
+}
+# What the recognizers of the tests say, and what must then stand on the picture.
+ANSWERS = {
+    "text": (HOSTILE, ".character", len(HOSTILE)),
+    "arithmetic": ("3+5 = 8", "image", 1),
+    "slider": ("120", "rect.mark", 1),
+    "grid": ("2, 5, 7", "rect.cell.hit", 3),
+    "click": ("120, 90", "circle.mark", 2),
+}
+
+
+@contextmanager
+def opened(chromium: Browser, language: str, **options: object) -> Iterator[tuple[BrowserContext, Page]]:
+    """A page whose script errors and refused inline code fail the test."""
+    context = visitor(chromium, language, **options)
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda m: wrong.append(m.text) if "Content Security" in m.text else None)
+    try:
+        yield context, page
+    finally:
+        context.close()
+    assert wrong == []
+
+
+def sign_up(site: Site, page: Page) -> str:
+    email = f"browser{next(NUMBERS)}@example.com"
+    page.goto(f"{site.url}/signup")
+    page.fill("#email", email)
+    page.fill("#password", PASSWORD)
+    page.click("main form button")
+    page.wait_for_url("**/console?done=welcome")
+    return email
+
+
+def make_key(site: Site, page: Page, name: str = "Staging") -> str:
+    page.goto(f"{site.url}/console/keys")
+    page.fill("#name", name)
+    page.click("#new button.primary")
+    return page.inner_text("#new-key")
+
+
+def read(page: Page) -> str:
+    """Presses Run; the answer, once the log has told the cost."""
+    page.click("#run")
+    page.wait_for_selector("#facts[data-cost]")
+    text = page.inner_text("#outcome")
+    page.evaluate("document.querySelector('#facts').removeAttribute('data-cost')")
+    return text
+
+
+def own_picture(tmp_path: Path, kind: str) -> Path:
+    """For a kind without samples: a picture of a size that its dialects take."""
+    path = tmp_path / f"{kind}.png"
+    path.write_bytes(draw(size=(300, 300)))
+    return path
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_from_the_sign_up_to_the_last_yuan_and_the_revoked_key(
+    site: Site, chromium, language, tmp_path
+) -> None:
+    say = SAY[language]
+    with opened(chromium, language) as (_, page):
+        email = sign_up(site, page)
+        account_id = site.parts.accounts.by_email(email).id
+        key = make_key(site, page)
+        assert re.fullmatch(r"lg_[\w-]{43}", key)
+        page.click("#made a.primary")
+        assert page.inner_text("#run") == say["run"]
+        read_every_kind(page, tmp_path)
+
+        page.goto(f"{site.url}/console/calls")
+        page.wait_for_selector("tbody tr")
+        assert page.locator("tbody tr").count() == len(ANSWERS)
+        assert page.locator("tbody .badge.good").first.inner_text() == say["answered"]
+        assert page.locator("tbody tr").last.locator(".clip").inner_text() == HOSTILE
+        page.locator("tbody tr").last.locator("a").click()
+        assert page.inner_text(".answer") == HOSTILE
+        page.click('a[href^="/console/balance#entry-"]')
+        expect(page.locator("tr:target")).to_contain_text("−¥0.001")
+
+        redeem_a_code(site, page)
+        run_out_of_balance(site, page, account_id, say)
+        revoke(site, page, say)
+
+
+def read_every_kind(page: Page, tmp_path: Path) -> None:
+    for kind, (answer, mark, marks) in ANSWERS.items():
+        page.click(f'[data-kind="{kind}"]')
+        if page.locator("#samples button").count():
+            expect(page.locator("#samples button").first).to_have_attribute("aria-pressed", "true")
+        else:
+            page.set_input_files("#file", own_picture(tmp_path, kind))
+            page.fill('[data-option="question"]', "/m/01pns0")
+        expect(page.locator("#base64")).not_to_have_value("")
+        expect(page.locator("#stage svg image")).to_have_count(1)
+        assert answer in read(page)
+        found = page.locator(f"#stage {mark}, #characters {mark}")
+        assert found.count() == marks, kind
+        assert page.inner_text("#outcome") in page.inner_text("#result")
+        assert page.locator("b, script", has_text="x</b>").count() == 0
+
+
+def redeem_a_code(site: Site, page: Page) -> None:
+    admin = site.administrator()
+    made = admin.post("/admin/codes", {"amount": "2", "number": "1", "note": ""})
+    code = re.search(r"(?:[2-9A-Z]{5}-){3}[2-9A-Z]{5}", made.text)[0]
+    page.goto(f"{site.url}/console/balance")
+    before = float(page.inner_text("#balance-now").strip("¥"))
+    page.fill("#code", code)
+    page.click('form[action$="redeem"] button')
+    page.wait_for_url("**/console/balance?done=redeemed")
+    assert float(page.inner_text("#balance-now").strip("¥")) == pytest.approx(before + 2)
+    page.fill("#code", code)
+    page.click('form[action$="redeem"] button')
+    expect(page.locator("#code-error")).to_be_visible()
+
+
+def run_out_of_balance(site: Site, page: Page, account_id: int, say) -> None:
+    rest = site.parts.accounts.get(account_id).balance_micros
+    site.parts.accounts.correct(account_id, -rest, "a test wants it empty")
+    page.goto(f"{site.url}/console/try?kind=text&dialect=acedata")
+    expect(page.locator("#base64")).not_to_have_value("")
+    assert say["refused"] in read(page)
+    assert page.locator("#outcome.bad").get_attribute("data-status") == "403"
+    page.goto(f"{site.url}/console")
+    expect(page.locator(".notice.warn")).to_contain_text("¥0.00")
+
+
+def revoke(site: Site, page: Page, say) -> None:
+    page.goto(f"{site.url}/console/keys")
+    page.click("tbody a.button")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.click(".button.danger")
+    page.wait_for_url("**/console/keys?done=key-deleted")
+    page.goto(f"{site.url}/console/keys?old=1")
+    assert page.locator("tbody .badge.bad").first.inner_text() == say["deleted"]
+    page.goto(f"{site.url}/console/try?kind=text&dialect=acedata")
+    expect(page.locator("#base64")).not_to_have_value("")
+    assert "invalid_token" in read(page)
+
+
+def test_the_code_that_is_shown_makes_the_call_and_follows_what_is_typed(
+    site: Site, chromium, tmp_path
+) -> None:
+    with opened(chromium, "en") as (_, page):
+        sign_up(site, page)
+        key = make_key(site, page, "CI")
+        Image.new("RGB", (80, 30), "white").save(tmp_path / "captcha.png")
+        page.goto(f"{site.url}/console/try")
+        for dialect in ("acedata", "captchaapi", "v1"):
+            page.select_option("#dialect", dialect)
+            if dialect != "captchaapi":
+                page.evaluate("document.querySelector('#more-options').open = true")
+                page.fill("#option-charset", "digits")
+            for language, command in RUNNERS.items():
+                page.click(f"#language-{language}")
+                code = page.inner_text("#snippet")
+                assert site.url in code
+                assert ("digits" in code) == (dialect != "captchaapi")
+                assert HOSTILE in run_snippet(command, code.replace("YOUR_API_KEY", key), tmp_path), language
+            for language in ("php", "go", "java", "csharp"):
+                page.click(f"#language-{language}")
+                code = page.inner_text("#snippet")
+                assert site.url in code
+                assert "YOUR_API_KEY" in code
+                assert "captcha.png" in code
+
+
+RUNNERS = {
+    "curl": ("sh", "call.sh"),
+    "python": ("python3", "call.py"),
+    "javascript": ("node", "call.mjs"),
+}
+
+
+def run_snippet(command: tuple[str, str], code: str, folder: Path) -> str:
+    """Runs the code as a reader would; what it printed."""
+    program = sys.executable if command[0] == "python3" else command[0]
+    (folder / command[1]).write_text(code, "utf-8")
+    ran = subprocess.run([program, command[1]], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.encode().decode("unicode_escape") if "\\u" in ran.stdout else ran.stdout
+
+
+PAGES = [
+    "/pricing", "/benchmarks", "/guide/quick-start", "/guide/errors", "/nothing", "/console", "/console/try",
+    "/console/keys", "/console/calls", "/console/statistics", "/console/balance", "/console/settings",
+    "/admin", "/admin/types", "/admin/codes", "/admin/models", "/admin/ledger", "/admin/audit",
+]  # fmt: skip
+OUTSIDE = ("/", "/signup", "/login")
+
+
+def prepared(site: Site, page: Page) -> None:
+    """An administrator with a key and a call, at the Try it page with its answer."""
+    email = sign_up(site, page)
+    site.parts.accounts.set_admin(site.parts.accounts.by_email(email).id, True)
+    make_key(site, page)
+    page.goto(f"{site.url}/console/try?kind=slider")
+    expect(page.locator("#base64")).not_to_have_value("")
+    read(page)
+
+
+SCREENS = [(360, "dark"), (1280, "light"), (360, "light"), (1280, "dark")]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_fits_every_screen(site: Site, chromium, language) -> None:
+    with opened(chromium, language) as (_, page):
+        for path in OUTSIDE:
+            page.goto(site.url + path)
+            look(page, language, path)
+        prepared(site, page)
+        look(page, language, "/tried")
+        for path in PAGES:
+            page.goto(site.url + path)
+            look(page, language, path)
+
+
+def look(page: Page, language: str, path: str) -> None:
+    """Nothing is wider than the screen, nothing is left in English; and a picture is kept of each."""
+    for width, scheme in SCREENS:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, f"{path} is {wide} px too wide at {width} px"
+        keep(page, f"{language}{path.replace('/', '-')}-{width}-{scheme}")
+    if language == "zh":
+        assert english_in(shown(page)) == [], path
+
+
+def shown(page: Page) -> str:
+    """The page as it is after its scripts have run."""
+    return str(page.evaluate("document.body.outerHTML"))
+
+
+def keep(page: Page, name: str) -> None:
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{name.strip('-')}.png", full_page=True)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(site: Site, chromium, axe: str, scheme) -> None:
+    with opened(chromium, "en", color_scheme=scheme, bypass_csp=True) as (_, page):
+        found = {path: serious(page, site.url + path, axe) for path in OUTSIDE}
+        prepared(site, page)
+        found["tried"] = serious(page, None, axe)
+        found |= {path: serious(page, site.url + path, axe) for path in PAGES}
+        assert {path: each for path, each in found.items() if each} == {}
+
+
+def serious(page: Page, url: str | None, axe: str) -> list[str]:
+    if url is not None:
+        page.goto(url)
+    page.evaluate(axe)
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{each['id']}: {each['nodes'][0]['html'][:120]} {json.dumps(each['nodes'][0]['any'][:1])[:200]}"
+        for each in result["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+def test_the_console_can_be_used_by_keyboard(site: Site, chromium) -> None:
+    with opened(chromium, "en", viewport={"width": 360, "height": 800}) as (_, page):
+        page.goto(f"{site.url}/login")
+        page.keyboard.press("Escape")
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        sign_up(site, page)
+        page.focus(".sidebar-toggle")
+        page.keyboard.press("Enter")
+        expect(page.locator("#sidebar")).to_be_visible()
+        page.focus('#sidebar a[href="/console/try"]')
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/try")
+        page.focus("#language-curl")
+        page.keyboard.press("ArrowRight")
+        assert "import requests" in page.inner_text("#snippet")
+
+
+def test_the_language_and_the_theme_stay_as_chosen(site: Site, chromium) -> None:
+    with opened(chromium, "en") as (_, page):
+        page.goto(f"{site.url}/pricing")
+        page.click('a[href^="/language/zh_Hans"]')
+        assert page.url.endswith("/pricing")
+        assert page.inner_text("h1") == "类型与价格"
+        page.click("[data-theme-switch]")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 17, 23)"
+        sign_up(site, page)
+        assert page.get_attribute("html", "lang") == "zh-Hans"
+        page.goto(f"{site.url}/console/settings")
+        page.select_option("#language", "en")
+        page.click('form[action$="preferences"] button')
+        assert page.get_attribute("html", "lang") == "en"
+
+
+def test_an_administrator_checks_the_ledger_with_a_button(site: Site, chromium) -> None:
+    with opened(chromium, "en") as (_, page):
+        prepared(site, page)
+        page.goto(f"{site.url}/admin/ledger")
+        page.click("#check")
+        expect(page.locator("#verdict")).to_have_text("Everything adds up.")
+        assert page.evaluate("document.querySelector('#progress').value") == 1
+
+
+def test_a_download_is_the_whole_log(site: Site, chromium) -> None:
+    with opened(chromium, "en") as (_, page):
+        prepared(site, page)
+        page.goto(f"{site.url}/console/calls")
+        with page.expect_download() as waiting:
+            page.click('a[href^="/console/calls.json"]')
+        rows = json.loads(Path(waiting.value.path()).read_text("utf-8"))
+        assert [row["result"] for row in rows] == ["120"]
+        assert waiting.value.suggested_filename.endswith(".json")
+
+
+def test_without_the_server_the_page_says_so(site: Site, chromium) -> None:
+    with opened(chromium, "en") as (context, page):
+        prepared(site, page)
+        context.set_offline(True)
+        page.click("#run")
+        expect(page.locator("#state")).to_contain_text("The server does not answer")
+
+
+def test_an_example_on_the_landing_page_is_read_and_drawn(site: Site, chromium) -> None:
+    with opened(chromium, "en") as (_, page):
+        page.goto(site.url)
+        page.click('[data-kind="text"]')
+        expect(page.locator("#outcome")).to_have_text(HOSTILE)
+        assert page.locator(".character").count() == len(HOSTILE)
