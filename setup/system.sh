@@ -18,7 +18,6 @@ have chromium || have chromium-browser || have google-chrome || missing chromium
 { have php && php -m | grep -qix curl; } || missing php-cli php-curl
 have curl || missing curl
 have node || missing nodejs
-have npm || missing npm
 [ -n "$packages" ] || exit 0
 
 echo "Installing for the tests:$packages"
