@@ -54,8 +54,8 @@ def han_number(value: int) -> str:
 
 def expression(rng: random.Random) -> str:
     """A sum as a site would ask it; the multiplication sign as drawn."""
-    han_operator = rng.random() < 0.33
-    han_numbers = rng.random() < (0.45 if han_operator else 0.04)
+    han_operator = rng.random() < 0.38
+    han_numbers = rng.random() < (0.55 if han_operator else 0.04)
     symbols = {"+": "加", "-": "减", "*": "乘", "/": "除"} if han_operator else {}
     if han_operator and rng.random() < 0.25:
         symbols = {"+": "加上", "-": "减去", "*": "乘以", "/": "除以"}
@@ -182,7 +182,7 @@ class Generator:
     def _text(self) -> tuple[str, str]:
         """What is drawn, and of what kind."""
         rng = self.rng
-        if rng.random() < 0.16:
+        if rng.random() < 0.2:
             return "arithmetic", expression(rng)
         length = rng.choices((3, 4, 5, 6, 7, 8, 9, 10, 1, 2), (4, 30, 24, 24, 8, 6, 2, 1.5, 0.5, 0.5))[0]
         if rng.random() < 0.05:
@@ -221,7 +221,7 @@ class Generator:
     def _try(self) -> Sample | None:
         rng = self.rng
         # Most pictures are of middling difficulty, some have everything at once.
-        self.hardness = self.level * rng.choice((0.15, 0.4, 0.6, 0.8, 1.0))
+        self.hardness = self.level * rng.choice((0.1, 0.25, 0.4, 0.6, 0.85))
         kind, text = self._text()
         faces = self._faces(text)
         if not faces:

@@ -36,7 +36,7 @@ from model import TextNet  # noqa: E402
 
 from legible.recognizers.arithmetic.decode import CHARS, find_sum  # noqa: E402
 from legible.recognizers.arithmetic.expression import NotASum, parse  # noqa: E402
-from legible.recognizers.text.decode import ALPHANUMERIC, greedy, restrict  # noqa: E402
+from legible.recognizers.text.decode import ALPHANUMERIC, candidates, restrict  # noqa: E402
 from legible.recognizers.text.preprocess import HEIGHT, WIDTHS  # noqa: E402
 
 CALIBRATION_IMAGES = 300  # to find the range of each activation
@@ -109,8 +109,10 @@ def read_all(
             found = find_sum(restrict(probs, CHARSET, CHARS))
             result.append((label, str(found[0].value), found[1]) if found else (label, "", 0.0))
         else:
-            reading = greedy(restrict(probs, CHARSET, ALPHANUMERIC), ALPHANUMERIC)
-            result.append((label, reading.text, reading.probability))
+            found_texts = candidates(restrict(probs, CHARSET, ALPHANUMERIC), ALPHANUMERIC)
+            result.append(
+                (label, found_texts[0].text, found_texts[0].probability) if found_texts else (label, "", 0.0)
+            )
     return result
 
 

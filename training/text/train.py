@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import functional
@@ -38,12 +39,12 @@ LR = 2e-3  # of Muon with updates scaled to the size of AdamW's (0.2 root mean s
 LR_ADAM = 3e-3  # batch norm, biases and the head
 WEIGHT_DECAY = 0.02
 WARMUP_STEPS = 150
-EMA = 0.999
+EMA = 0.998
 FRAME_LOSS = (
     1.0,
     0.15,
 )  # weight of the per-frame loss at the start and at the end: it breaks the plateau of CTC
-REUSE = 5.0  # how often a rendered picture is seen, on average
+REUSE = 1.8  # how often a rendered picture is seen, on average
 POOL = {128: 5000, 176: 9000, 224: 10000}  # pictures kept in memory, by width
 EASY_MINUTES = 20  # difficulty rises from EASY to 1 in that time
 EASY = 0.35
@@ -53,6 +54,10 @@ CHECKPOINT = HERE / "checkpoint.pt"
 CURVE = HERE / "build" / "curve.csv"
 
 
+Pixels = NDArray[np.uint8]
+NOISE = np.random.default_rng(0).standard_normal((256, 512, 3)).astype(np.float32)
+
+
 class Pool:
     """Standardized pictures in shared memory: one process fills it round and round, another draws batches
     from it."""
@@ -60,7 +65,7 @@ class Pool:
     def __init__(self) -> None:
         self.pixels, self.labels, self.frames, self.filled = {}, {}, {}, {}
         for width, size in POOL.items():
-            self.pixels[width] = torch.zeros((size, HEIGHT, width, 3), dtype=torch.int8).share_memory_()
+            self.pixels[width] = torch.zeros((size, HEIGHT, width, 3), dtype=torch.uint8).share_memory_()
             self.labels[width] = torch.zeros((size, MAX_LABEL), dtype=torch.int16).share_memory_()
             self.frames[width] = torch.zeros((size, width // 4), dtype=torch.uint8).share_memory_()
             self.filled[width] = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -87,7 +92,9 @@ class Pool:
         row[: len(label)] = torch.tensor(label, dtype=torch.int16)
         # Which colour is which does not matter: red, green and blue change places at random.
         x = to_tensor(pixels[..., random.sample(range(3), 3)]).transpose(1, 2, 0)
-        self.pixels[width][slot] = torch.from_numpy(np.clip(np.rint(x * STEPS), -127, 127).astype(np.int8))
+        self.pixels[width][slot] = torch.from_numpy(
+            np.clip(np.rint(x * STEPS + 128), 0, 255).astype(np.uint8)
+        )
         self.labels[width][slot] = row
         self.frames[width][slot] = torch.from_numpy(frames)
         self.filled[width] += 1
@@ -99,13 +106,50 @@ class Pool:
         width = WIDTHS[rng.choice(len(WIDTHS), p=total / total.sum())]
         rows = torch.from_numpy(rng.integers(0, int(counts[WIDTHS.index(width)]), BATCH))
         self.asked += BATCH
-        x = self.pixels[width][rows].to(torch.bfloat16).mul_(1 / STEPS).permute(0, 3, 1, 2)
-        return x, self.labels[width][rows].long(), self.frames[width][rows].long()
+        pixels, frames = self.pixels[width].numpy(), self.frames[width].numpy()
+        pairs = [vary(pixels[row], frames[row], rng) for row in rows.tolist()]
+        x = torch.from_numpy(np.stack([pair[0] for pair in pairs])).to(torch.bfloat16)
+        x = x.sub_(128).mul_(1 / STEPS).permute(0, 3, 1, 2)
+        return (
+            x,
+            self.labels[width][rows].long(),
+            torch.from_numpy(np.stack([pair[1] for pair in pairs])).long(),
+        )
+
+
+def vary(pixels: Pixels, frames: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+    """The picture a little moved, turned, stretched, noisier and fainter, so that seeing it again teaches
+    something."""
+    height, width = pixels.shape[:2]
+    turn, shear, *sizes = rng.uniform((-0.05, -0.12, 0.88, 0.85), (0.05, 0.12, 1.08, 1.12))
+    shift_x, shift_y = rng.uniform(-6, 6), rng.uniform(-4, 4)
+    matrix = np.array([[sizes[0], shear, 0.0], [turn * 0.5, sizes[1], 0.0]])
+    middle = np.array([width / 2, height / 2])
+    matrix[:, 2] = (*(middle - matrix[:, :2] @ middle + np.array([shift_x, shift_y])),)
+    moved = cv2.warpAffine(pixels, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    # A frame of the new picture shows what the frame it came from did.
+    source = (np.arange(len(frames)) * 4 + 2 - shift_x - width / 2) / sizes[0] + width / 2
+    index = np.floor(source / 4).astype(int)
+    inside = (index >= 0) & (index < len(frames))
+    shown = np.where(inside, frames[np.clip(index, 0, len(frames) - 1)], BLANK).astype(np.uint8)
+    gain = rng.uniform(0.7, 1.3)
+    moved = cv2.convertScaleAbs(moved, alpha=gain, beta=128 * (1 - gain))
+    if rng.random() < 0.3:
+        size = rng.uniform(2, 14)
+        y, x = rng.integers(0, 256 - height), rng.integers(0, 512 - width)
+        moved = cv2.add(
+            moved, (NOISE[y : y + height, x : x + width] * size).astype(np.int16), dtype=cv2.CV_8U
+        )
+    if rng.random() < 0.15:
+        x0, y0, x1, y1 = (rng.random(4) * (width, height, width, height)).astype(int).tolist()
+        cv2.line(
+            moved, (x0, y0), (x1, y1), rng.integers(60, 196, 3).tolist(), int(rng.integers(1, 3)), cv2.LINE_AA
+        )
+    return moved, shown
 
 
 def render(pool: Pool, seed: int) -> None:
     """The other process: draws as many pictures as the training uses up."""
-    os.nice(5)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     generator = Generator(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -46,11 +46,13 @@ def test_what_the_frames_show_is_read(text: str) -> None:
     assert 0 < reading.probability <= 1
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.text(alphabet=ALPHANUMERIC, min_size=1, max_size=6))
 def test_the_beam_agrees_with_the_best_path_when_that_is_sure(text: str) -> None:
     assert beam_search(frames(text), ALPHANUMERIC, 1, 12)[0].text == text
 
 
+@settings(deadline=None, max_examples=30)
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(1, 6),

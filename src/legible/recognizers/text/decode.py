@@ -1,7 +1,6 @@
 """From probabilities a frame to characters (CTC), within what the caller knows about charset, length
 and case."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_letters, digits
@@ -23,8 +22,12 @@ NAMED_CHARSETS = {
     "upper": ascii_letters[26:],
     "alphanumeric": ALPHANUMERIC,
 }
-BEAM = 24
-BRANCHES = 6  # symbols tried a frame: the others are never the right ones
+BEAM, LEAST = 24, 1e-4  # when the length is given, or the best path is no sum
+QUICK_BEAM, QUICK_LEAST = 5, 0.02  # for every picture that is not read surely
+SURE = 0.9
+NEVER = (0.0, 0.0)
+
+Prefix = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +98,18 @@ def restrict(probs: Floats, charset: str, chars: str) -> Floats:
 def candidates(
     probs: Floats, chars: str, min_length: int = 1, max_length: int = 32, count: int = 1
 ) -> list[Reading]:
-    """The likeliest readings of (T, C) within the bounds of length, best first: the best path if that will
-    do."""
+    """The likeliest readings of (T, C) within the bounds of length, best first: the best path where that is
+    sure."""
     if count == 1:
         best = greedy(probs, chars)
         if not best.text and min_length <= 1:
             return []
         if min_length <= len(best.text) <= max_length:
-            return [best]
+            if best.probability >= SURE:
+                return [best]
+            return beam_search(probs, chars, max(1, min_length), max_length, QUICK_BEAM, QUICK_LEAST)[:1] or [
+                best
+            ]
     return beam_search(probs, chars, max(1, min_length), max_length)[:count]
 
 
@@ -133,45 +140,52 @@ def _probability(probs: Floats, symbols: NDArray[np.intp], starts: NDArray[np.in
     return float(np.minimum(seen, 1.0).prod())
 
 
-def beam_search(probs: Floats, chars: str, min_length: int, max_length: int) -> list[Reading]:
-    """Prefix beam search (Hannun et al. 2014): readings of allowed length, likeliest first."""
+def beam_search(
+    probs: Floats, chars: str, min_length: int, max_length: int, width: int = BEAM, least: float = LEAST
+) -> list[Reading]:
+    """Prefix beam search (Hannun et al. 2014): readings of allowed length, likeliest first.
+
+    `width` prefixes are kept; a symbol under probability `least` is not tried in that frame.
+    """
     blank = len(chars)
-    tried = np.argsort(-probs[:, :blank], axis=1)[:, :BRANCHES]
+    blanks = probs[:, blank].tolist()
+    tried: list[list[tuple[int, float]]] = [[] for _ in blanks]
+    frames, symbols = np.nonzero(probs[:, :blank] > least)
+    for t, symbol, p in zip(frames.tolist(), symbols.tolist(), probs[frames, symbols].tolist(), strict=True):
+        tried[t].append((symbol, p))
     # prefix (class numbers) -> probability of ending in a blank, and of ending in its last character
-    beams: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}
-    for t, frame in enumerate(probs.astype(np.float64)):
-        grown: dict[tuple[int, ...], tuple[float, float]] = {}
-        # A prefix too short for what is left of the picture stays: the frames to come may still lengthen it.
-        left = len(probs) - t - 1
+    beams: dict[Prefix, tuple[float, float]] = {(): (1.0, 0.0)}
+    for left, (p_blank, here) in zip(
+        range(len(blanks) - 1, -1, -1), zip(blanks, tried, strict=True), strict=True
+    ):
+        if not here:
+            beams = {prefix: ((a + b) * p_blank, 0.0) for prefix, (a, b) in beams.items()}
+            continue
+        grown: dict[Prefix, tuple[float, float]] = {}
         for prefix, (in_blank, in_char) in beams.items():
             both = in_blank + in_char
-            stay = frame[prefix[-1]] * in_char if prefix else 0.0
-            _add(grown, prefix, both * frame[blank], stay)
-            if len(prefix) == max_length:
-                continue
-            for symbol in tried[t]:
-                again = bool(prefix) and prefix[-1] == symbol
-                _add(grown, (*prefix, int(symbol)), 0.0, frame[symbol] * (in_blank if again else both))
-        reachable = {p: v for p, v in grown.items() if len(p) + left + 1 >= min_length}
-        ranked = sorted(reachable.items(), key=lambda item: -sum(item[1]))[:BEAM]
-        total = sum(sum(v) for _, v in ranked) or 1.0
-        beams = {p: (a / total, b / total) for p, (a, b) in ranked} if total < 1e-200 else dict(ranked)
-    found = [(p, sum(v)) for p, v in beams.items() if min_length <= len(p) <= max_length and p]
-    found.sort(key=lambda item: -item[1])
-    return [_reading(p, total, probs, chars) for p, total in found]
+            last = prefix[-1] if prefix else -1
+            stays = both * p_blank
+            repeats = 0.0
+            for symbol, p in here:
+                if symbol == last:
+                    repeats = in_char * p
+                if len(prefix) < max_length:
+                    longer = (*prefix, symbol)
+                    a, b = grown.get(longer, NEVER)
+                    grown[longer] = (a, b + (in_blank if symbol == last else both) * p)
+            a, b = grown.get(prefix, NEVER)
+            grown[prefix] = (a + stays, b + repeats)
+        if len(grown) > width:
+            # What is too short for the frames that are left to mend goes first.
+            ranked = sorted(grown.items(), key=lambda item: (len(item[0]) + left >= min_length, sum(item[1])))
+            grown = dict(ranked[-width:])
+        beams = grown
+    found = [(sum(ends), prefix) for prefix, ends in beams.items() if min_length <= len(prefix) <= max_length]
+    return [_reading(prefix, p, probs, chars) for p, prefix in sorted(found, reverse=True) if prefix]
 
 
-def _add(
-    beams: dict[tuple[int, ...], tuple[float, float]],
-    prefix: tuple[int, ...],
-    in_blank: float,
-    in_char: float,
-) -> None:
-    old_blank, old_char = beams.get(prefix, (0.0, 0.0))
-    beams[prefix] = (old_blank + in_blank, old_char + in_char)
-
-
-def _reading(prefix: Iterable[int], probability: float, probs: Floats, chars: str) -> Reading:
+def _reading(prefix: Prefix, probability: float, probs: Floats, chars: str) -> Reading:
     """Peaks of each character, looked for from left to right."""
     symbols = list(prefix)
     bounds = np.linspace(0, len(probs), len(symbols) + 1).astype(int)
