@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from legible.db.tables import CallType
 from tests.console.conftest import Site, many_people_at_one_address, running
 
 __all__ = ["many_people_at_one_address"]
@@ -43,7 +42,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """axe-core's script."""
+    """axe-core's script, which comes with a Python package."""
     return (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 
 
@@ -51,16 +50,7 @@ def axe() -> str:
 def site(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     path = shutil.copy(sqlite_template, tmp_path_factory.mktemp("site") / "legible.db")
     with running(path, rate_per_second=100) as found:
-        with found.parts.database.write() as session:
-            price_grid_and_click(session)
         yield found
-
-
-def price_grid_and_click(session) -> None:
-    """Until a release seeds these types, an administrator adds them."""
-    for type_id, kind in ((59001, "grid"), (59002, "click")):
-        names = {"name_en": kind, "name_zh": "图像"}
-        session.merge(CallType(id=type_id, kind=kind, price_micros=10_000, is_enabled=True, **names))
 
 
 def visitor(chromium: Browser, language: str, **options) -> BrowserContext:
