@@ -29,7 +29,7 @@ async def test_the_vendors_types_are_there_at_the_vendors_prices(prices: PriceLi
 
 async def test_every_kind_has_a_price(prices: PriceList) -> None:
     kinds = {row.kind for row in (await prices.all()).values()}
-    assert kinds >= {Kind.TEXT, Kind.ARITHMETIC, Kind.SLIDER, Kind.GRID}
+    assert kinds >= {Kind.TEXT, Kind.ARITHMETIC, Kind.SLIDER, Kind.GRID, Kind.CLICK}
 
 
 @pytest.mark.parametrize("type_id", [0, -1, 50201, 10**30])

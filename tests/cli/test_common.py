@@ -53,7 +53,7 @@ def test_the_folder_on_the_command_line_comes_before_the_database_of_the_environ
     legible: Legible,
 ) -> None:
     ran = legible("types", "--json", LEGIBLE_DATABASE_URL="postgresql://127.0.0.1:1/nowhere")
-    assert [row["id"] for row in ran.json] == [10001, 10200, 50100, 50200, 60100]
+    assert [row["id"] for row in ran.json] == [10001, 10200, 50100, 50200, 60100, 60200]
 
 
 def test_every_command_works_on_postgresql(bare: Legible, postgresql_url) -> None:

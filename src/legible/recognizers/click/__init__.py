@@ -1,44 +1,68 @@
-"""Click the object: a question in words about a scene, answered by rules over the objects that are found in it."""
+"""Click the object: a question in words about a scene, answered by rules over the objects that are found in
+it."""
 
 from legible import images
 from legible.errors import InvalidField, InvalidImage
-from legible.recognizers.click.decode import decode
-from legible.recognizers.click.model import look, look_at_things
-from legible.recognizers.click.preprocess import preprocess
+from legible.recognizers.click.decode import Reading, decode, read
+from legible.recognizers.click.model import look_at_discs, look_at_things
+from legible.recognizers.click.preprocess import LEAST_SIDE, Canvas, preprocess
 from legible.recognizers.click.questions import Question, parse
 from legible.recognizers.click.rules import RULES
+from legible.recognizers.click.tiles import name_tiles, nameable
 from legible.recognizers.click.wordings import Rule
+from legible.recognizers.grid.labels import LABELS
 from legible.tasks import ClickAnswer, ClickOptions, Task
 
 MOST_IMAGES = 16
+# The least side of a picture of one thing, in pixels.
+LEAST_TILE = 24
 SHOWN = 120
 SIZES = (Rule.LARGEST, Rule.SMALLEST)
+# How many objects a question means that does not say.
+COUNTS = {Rule.PAIR: 2}
+# Discs read this surely need no second look: what has a rim all around is one.
+SURE = 0.5
 
 
 def recognize(task: Task) -> ClickAnswer:
-    """The point to click in the task's picture.
+    """The point to click in the task's picture, or for a named thing which of its pictures show it.
 
-    Raises `InvalidField` for a question outside `supported()`, `InvalidImage` for pictures that it cannot be asked of,
-    and `RecognitionFailed` under the threshold.
+    Raises `InvalidField` for a question outside `supported()`, `InvalidImage` for pictures that it cannot be
+    asked of, and `RecognitionFailed` under the threshold.
     """
     asked = task.options.question if isinstance(task.options, ClickOptions) else ""
     question = understand(asked)
-    _check_images(task.images)
+    _check_images(task.images, one=question.rule is not Rule.NAMED_TILES)
+    if question.rule is Rule.NAMED_TILES:
+        pictures = [images.decode(each).rgb for each in task.images]
+        return name_tiles(pictures, question.target or "", asked, task.threshold)
     canvas = preprocess(images.decode(task.images[0]))
+    return decode(best_reading(canvas, question), question.rule, canvas, asked, task.threshold)
+
+
+def best_reading(canvas: Canvas, question: Question) -> Reading:
+    """As discs where there are some; as free objects where there are none, or where they tell nothing."""
+    count = question.count or COUNTS.get(question.rule, 1)
     # Discs of one size have no largest.
-    view = look_at_things(canvas) if question.rule in SIZES else look(canvas)
-    choice = RULES[question.rule](view, question.count or 1)
-    return decode(choice, view, question.rule, canvas, asked, task.threshold)
+    discs = None if question.rule in SIZES else look_at_discs(canvas)
+    first = None if discs is None else read(discs, question.rule, count)
+    if first is not None and first.confidence >= SURE:
+        return first
+    second = read(look_at_things(canvas), question.rule, count)
+    return second if first is None or second.confidence > first.confidence else first
 
 
 def understand(asked: str) -> Question:
-    """What the question asks, if it can be answered here; raises `InvalidField`, which says why not and what can be."""
+    """What the question asks, if it can be answered here; raises `InvalidField`, which says why not and
+    what can be."""
     shown = repr(asked if len(asked) <= SHOWN else asked[: SHOWN - 1] + "…")
     if not asked.strip():
         raise InvalidField("question", got="an empty one", allowed=supported())
     question = parse(asked)
     if question is None:
         raise InvalidField("question", got=f"{shown}, a wording that is not known", allowed=supported())
+    if question.rule is Rule.NAMED_TILES and nameable(question.target):
+        return question
     if question.rule in (Rule.NAMED_TILES, Rule.NAMED_POINT):
         got = f"{shown}: naming objects ({question.target}) is not available yet"
         raise InvalidField("question", got=got, allowed=supported())
@@ -49,15 +73,23 @@ def understand(asked: str) -> Question:
 
 def supported() -> str:
     """The kinds of question that are answered, in one line."""
-    return "questions in English or Chinese for " + ", ".join(RULES)
+    kinds = [str(rule) for rule in RULES]
+    if nameable("bus"):
+        kinds.append(f"{Rule.NAMED_TILES} ({', '.join(names[0] for names in LABELS.values())})")
+    return "questions in English or Chinese for " + ", ".join(kinds)
 
 
-def _check_images(pictures: tuple[bytes, ...]) -> None:
+def _check_images(pictures: tuple[bytes, ...], *, one: bool) -> None:
     if len(pictures) > MOST_IMAGES:
         raise InvalidImage("images", got=f"{len(pictures)} pictures", allowed=f"at most {MOST_IMAGES}")
     sizes = sorted({images.check_header(each) for each in pictures})
     if len(sizes) > 1:
         got = "pictures of " + " and ".join(f"{width}x{height}" for width, height in sizes[:3]) + " pixels"
         raise InvalidImage("images", got=got, allowed="pictures of one size")
-    if len(pictures) != 1:
+    if len(pictures) > 1 and one:
         raise InvalidImage("images", got=f"{len(pictures)} pictures", allowed="one picture for this question")
+    if min(sizes[0]) < (LEAST_SIDE if one else LEAST_TILE):
+        width, height = sizes[0]
+        least = LEAST_SIDE if one else LEAST_TILE
+        got = f"{width}x{height} pixels, too small to see anything in"
+        raise InvalidImage("images", got=got, allowed=f"at least {least} pixels a side")

@@ -1,0 +1,94 @@
+"""From a choice to the answer: the point in pixels of the picture, how sure it is, and a refusal where it
+is not."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from legible.errors import RecognitionFailed
+from legible.recognizers.click.model import Floats, View
+from legible.recognizers.click.preprocess import Canvas
+from legible.recognizers.click.rules import RULES, Choice
+from legible.recognizers.click.wordings import Rule
+from legible.tasks import ClickAnswer
+
+DEFAULT_THRESHOLD = 0.7
+# A fit to some hundred scenes cannot promise more.
+SUREST = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The probability that a choice is right, by its margin: a logistic fit. Under `threshold` there is no
+    answer."""
+
+    slope: float
+    offset: float
+    threshold: float = DEFAULT_THRESHOLD
+
+    def __call__(self, margin: float) -> float:
+        return min(SUREST, 1 / (1 + math.exp(-(self.slope * margin + self.offset))))
+
+
+# Fitted by `python -m training.click.calibrate` on scenes of the five levels; see docs/models/click.md.
+CALIBRATIONS: Mapping[tuple[Rule, str], Calibration] = {
+    (Rule.ODD, "discs"): Calibration(6.0, -1.5),
+    (Rule.ODD, "things"): Calibration(3.68, -0.48),
+    (Rule.UNIFORM, "discs"): Calibration(20.0, -2.0),
+    (Rule.PAIR, "discs"): Calibration(3.93, -2.61),
+    (Rule.PAIR, "things"): Calibration(2.46, -0.29),
+    (Rule.LARGEST, "things"): Calibration(5.70, -1.34),
+    (Rule.SMALLEST, "things"): Calibration(2.21, -0.63),
+}
+FEWEST_OBJECTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to read a canvas: what was seen, what the rule chose of it, and how sure that is (0-1)."""
+
+    view: View
+    choice: Choice
+    confidence: float
+    threshold: float
+
+
+def read(view: View, rule: Rule, count: int) -> Reading:
+    """What the rule makes of a view; its confidence is 0 for one with too few objects to choose among."""
+    calibration = CALIBRATIONS.get((rule, view.kind))
+    if calibration is None or len(view.places) < max(FEWEST_OBJECTS, count + 1):
+        return Reading(view, Choice((), 0.0), 0.0, DEFAULT_THRESHOLD)
+    choice = RULES[rule](view, count)
+    return Reading(view, choice, calibration(choice.margin), calibration.threshold)
+
+
+def decode(
+    reading: Reading, rule: Rule, canvas: Canvas, label: str, threshold: float | None = None
+) -> ClickAnswer:
+    """The point to click, counted from the top left; raises `RecognitionFailed` under the threshold.
+
+    `points` has all of them where several objects were chosen; `point` is the first.
+    """
+    limit = reading.threshold if threshold is None else threshold
+    confidence = round(reading.confidence, 4)
+    if not reading.choice.objects:
+        raise RecognitionFailed(
+            f"{len(reading.view.places)} objects were found in the picture, too few to choose {rule}",
+            confidence=0.0,
+            threshold=limit,
+        )
+    if confidence < limit:
+        raise RecognitionFailed(
+            f"{rule} could not be told with enough confidence: "
+            f"{confidence:.2f}, under the threshold {limit:.2f}",
+            confidence=confidence,
+            threshold=limit,
+        )
+    points = tuple(_point(reading.view.places[i], canvas) for i in reading.choice.objects)
+    return ClickAnswer(label, confidence, canvas.size, points[0], points=points)
+
+
+def _point(place: Floats, canvas: Canvas) -> tuple[int, int]:
+    width, height = canvas.size
+    across, down = (int((float(v) + 0.5) / canvas.scale) for v in place[:2])
+    return min(max(across, 0), width - 1), min(max(down, 0), height - 1)

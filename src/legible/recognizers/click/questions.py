@@ -1,0 +1,76 @@
+"""From the wording of a question, in English or Chinese, to what it asks: a rule, a target, and how many."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from legible.recognizers.click.nouns import noun_of
+from legible.recognizers.click.wordings import COUNTS, POINT, TABLE, TILES, Rule
+
+# Small letters of other scripts that look like Latin ones: published prompts hide them in words to defeat
+# look-ups.
+TWINS = str.maketrans(
+    "авеіјкмнорстухѕһԁԛԝӏѵɡɑıαβεηικνορτυχϲϳ",
+    "abeijkmhopctyxshdqwlvgaiabeniknoptuxcj",
+)
+LONGEST = 300
+_POLITE = re.compile(r"^(?:p?lease|kindly|now|first|then|请您?|麻烦)\s*")
+_CHINESE = "\u4e00-\u9fff"
+_CHINESE_GAP = re.compile(rf"(?<=[{_CHINESE}])\s+(?=[{_CHINESE}])")
+_ARTICLE = re.compile(
+    r"^(?:an?|the|some|any)\s+|^(?:一|两|三|几)(?:只|个|条|匹|辆|艘|架|张|朵|座|把|台|头)|^(?:一|任何)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`target`: the thing it names, as our noun or in its own words; `count`: how many it says (None: it
+    does not)."""
+
+    rule: Rule
+    target: str | None = None
+    count: int | None = None
+
+
+def fold(text: str) -> str:
+    """Small letters without accents, look-alikes, invisible characters, punctuation and politeness."""
+    plain = unicodedata.normalize("NFKD", text[: 2 * LONGEST]).casefold()
+    plain = "".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Cf")).translate(TWINS)
+    plain = re.sub(r"[’‘`´ʼ]", "'", plain)
+    plain = re.sub(r"[^\w']|_", " ", plain)
+    plain = _CHINESE_GAP.sub("", " ".join(plain.split()))
+    while (polite := _POLITE.match(plain)) and polite.end():
+        plain = plain[polite.end() :]
+    return plain
+
+
+def parse(text: str) -> Question | None:
+    """What the question asks; None for a wording that we do not know."""
+    folded = fold(text)
+    count = next((number for number, pattern in COUNTS if pattern.search(folded)), None)
+    for rule, pattern in TABLE:
+        if pattern.search(folded):
+            return Question(rule, None, count)
+    for patterns, rule in ((TILES, Rule.NAMED_TILES), (POINT, Rule.NAMED_POINT)):
+        for pattern in patterns:
+            found = pattern.match(folded)
+            if found:
+                return _thing(rule, found["thing"], count)
+    return None
+
+
+def _thing(rule: Rule, words: str, count: int | None) -> Question:
+    """A thing that is only named keeps the rule; one that is described as well is refused as such."""
+    bare = _ARTICLE.sub("", words.strip()).strip()
+    noun = noun_of(bare)
+    if noun is not None:
+        return Question(rule, noun, count)
+    return Question(rule if _is_plain(bare) else Rule.DESCRIBED, bare, count)
+
+
+def _is_plain(words: str) -> bool:
+    """A name of one or two words, or of up to five Chinese characters: not known, but no description
+    either."""
+    if re.search(f"[{_CHINESE}]", words):
+        return len(words) <= 5 and "的" not in words
+    return 1 <= len(words.split()) <= 2

@@ -1,0 +1,89 @@
+"""The rules that need no vocabulary: each says how much every object of a view is what was asked for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legible.recognizers.click.model import View
+from legible.recognizers.click.wordings import Rule
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`objects`: places in the view, best first; `margin` (0 or more): how far they are ahead of the next
+    best choice."""
+
+    objects: tuple[int, ...]
+    margin: float
+
+
+def odd(view: View, count: int) -> Choice:
+    """What differs most from the rest, in any way: each way is measured by how much the others differ among
+    themselves."""
+    scores = np.zeros(len(view.places))
+    for distances, noise in view.differences:
+        typical = _medians(distances)
+        middle = np.median(typical)
+        usual = np.median(abs(typical - middle))
+        scores += np.maximum(0, (typical - middle) / (noise + 3 * usual))
+    return _best(np.log1p(scores), count)
+
+
+def uniform(view: View, count: int) -> Choice:
+    """The disc that holds the fewest colours."""
+    spread = np.ones(len(view.places)) if view.spread is None else view.spread.astype(np.float64)
+    return _best(-spread, count)
+
+
+def pair(view: View, count: int) -> Choice:
+    """As many as asked that are most alike: the least distance between the two of them that are least
+    alike."""
+    total = np.sum([distances / noise for distances, noise in view.differences], axis=0)
+    ranked = sorted(
+        (max(total[i, j] for i, j in combinations(group, 2)), group)
+        for group in combinations(range(len(view.places)), count)
+    )
+    if not ranked:
+        return Choice((), 0.0)
+    ahead = np.log1p(ranked[1][0]) - np.log1p(ranked[0][0]) if len(ranked) > 1 else 0.0
+    return Choice(ranked[0][1], float(ahead))
+
+
+def largest(view: View, count: int) -> Choice:
+    """By area; the margin is the logarithm of how many times larger."""
+    return _best(np.log(np.maximum(view.areas, 1).astype(np.float64)), count)
+
+
+def smallest(view: View, count: int) -> Choice:
+    """By area; the margin is the logarithm of how many times smaller."""
+    return _best(-np.log(np.maximum(view.areas, 1).astype(np.float64)), count)
+
+
+RULES: Mapping[Rule, Callable[[View, int], Choice]] = {
+    Rule.ODD: odd,
+    Rule.UNIFORM: uniform,
+    Rule.PAIR: pair,
+    Rule.LARGEST: largest,
+    Rule.SMALLEST: smallest,
+}
+
+
+def _medians(distances: NDArray[np.float32]) -> Floats:
+    """(n,) the median distance of each object to the others."""
+    others = distances[~np.eye(len(distances), dtype=bool)].reshape(len(distances), -1)
+    return np.asarray(np.median(others, axis=1), np.float64)
+
+
+def _best(scores: Floats, count: int) -> Choice:
+    """The `count` highest, and their lead over the next."""
+    if len(scores) <= count:
+        return Choice((), 0.0)
+    order = np.argsort(-scores, kind="stable")
+    return Choice(
+        tuple(int(i) for i in order[:count]), float(scores[order[count - 1]] - scores[order[count]])
+    )

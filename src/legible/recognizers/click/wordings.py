@@ -1,0 +1,197 @@
+"""The wordings that we know, as patterns over a folded question: and which rule each
+asks for. The first that fits wins."""
+
+import re
+from enum import StrEnum
+
+
+class Rule(StrEnum):
+    """What a question asks for, in the words of our refusals. The first five are answered, the next two
+    where a
+    network can name things."""
+
+    ODD = "the object that differs from the others"
+    UNIFORM = "the circle whose shapes are all of one colour"
+    PAIR = "objects that are identical"
+    LARGEST = "the largest object"
+    SMALLEST = "the smallest object"
+    NAMED_TILES = "each image containing a named thing"
+    NAMED_POINT = "naming objects in a scene"
+    # Everything from here on is refused by this name.
+    DESCRIBED = "a thing described by more than its name"
+    PART = "a part of an object"
+    BOX = "drawing or judging a box"
+    CHOICE = "choosing among written answers"
+    DRAG = "dragging"
+    SAMPLE = "comparing with a sample picture"
+    REASONING = "reasoning about what things are for or like"
+    COUNT = "counting"
+    REPEATED = "finding all objects that repeat"
+    MIRROR = "comparing mirror images"
+    LINES = "following lines, chains or rings"
+    PUZZLE = "finding wrong or missing pieces"
+    COVERED = "seeing what covers what"
+    POSE = "telling where someone looks"
+
+
+_THING = (
+    "(?:object|item|element|entity|icon|shape|image|picture|pattern|symbol|figure|thing|one|animal|solid|circle)"
+    "s?"
+)
+_ZH_THING = "(?:图|物|对象|形|元素|动物|圆|项|东西|那个|一个|箭头)"
+_PICK = r"^(?:(?:find|click|select|choose|tap|identify|pick|mark|locate|and|on|out|all|the|center|of|in)\s)+"
+_WHERE = "(?: in the (?:image|picture|scene))?$"
+_OTHERS = "(?: (?:in|with|to|the|others?|rest|group|set|pattern|among|here|a))*$"
+_NOT = "(?:does not|doesn't|doesnt|do not|don't)"
+
+# A rule and the wordings that mean it. They meet a question that is folded: small letters, no punctuation,
+# no "please".
+_TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
+    # What is no click at all.
+    (Rule.DRAG, (r"\bdrag\b", "拖动|拖到|拖入|拖放|拖拽|放入缺失|拼块放")),
+    (Rule.BOX, ("bounding box", "边界框|画框")),
+    (
+        Rule.CHOICE,
+        (
+            "^what (?:is|are|object|kind|animal)",
+            "^which (?:word|text|sentence)",
+            "description of the image",
+            "最准确的描述",
+        ),
+    ),
+    # What needs more than one look.
+    (Rule.MIRROR, ("mirror|reflection", "镜子|镜中|镜像|倒影")),
+    (
+        Rule.LINES,
+        (
+            r"connection|missing link|broken chain|\b(?:line|rope|wire|ring)s?\b",
+            "连线|连接|链条|断裂|圆环|的环|两个环|在线上|线上的|线段",
+        ),
+    ),
+    (Rule.PUZZLE, ("puzzle|missing piece|wrong piece", "拼图|缺少方块|缺失")),
+    (Rule.COVERED, (r"\bcovered by|occluded|hidden behind", "被.*遮挡")),
+    (Rule.POSE, ("looking (?:at|toward|away|left|right)", "看向")),
+    (
+        Rule.REASONING,
+        (
+            "(?:colder|warmer|darker|brighter) in comparison",
+            "in (?:the )?real (?:life|world)|animal species",
+            "^click each image containing (?:the|an?) (?:largest|smallest|biggest)",
+        ),
+    ),
+    (
+        Rule.SAMPLE,
+        (
+            "following (?:pattern|reference|shape|image|object)",
+            r"\b(?:sample|example|reference)\b|this body part",
+            "示例|样本|参考|图示|所示|这个物体|这辆车|该车辆|该物体|以下图案|与显示|显示数量",
+        ),
+    ),
+    # Rules over objects, without a vocabulary.
+    (
+        Rule.UNIFORM,
+        (
+            r"\b(?:shapes|objects|items|figures|symbols|elements)\b.*\b(?:same|one|single|identical) colou?r",
+            "single colou?red? (?:shapes|objects)",
+            "颜色(?:都|全部|全都)?(?:相同|一样|一致)",
+            "(?:相同|同一种|同一个|同样|一种)的?颜色",
+        ),
+    ),
+    (Rule.REPEATED, ("more than once", "出现多次")),
+    (
+        Rule.ODD,
+        (
+            r"\bunique\b|\bonly once\b|\b(?:never|not) repeat",
+            _NOT + " (?:repeat|belong|fit|match|have a (?:pair|match|twin))" + _OTHERS,
+            r"\bunpaired\b|without a pair|\bno pair",
+            r"\bodd (?:one|object|shape|item|icon)|\bstands? out",
+            "(?:isn't|isnt|is not|does not|doesn't) follow(?:ing)? the pattern",
+            "break(?:s|ing)? the (?:pattern|rule)",
+            "(?:is|are|looks?) (?:the )?(?:different|odd)"
+            "(?: (?:from|to|than)(?: (?:all|the|others?|rest|of|them))*)?$",
+            r"\bdifferent " + _THING + "$",
+            "唯一|与众不同|独特|独一无二|出现(?:过|了)?一次|(?:从不|不|没有|未|从未)重复|落单",
+            "打破规律|不符合规[律则]|不合规律|异常|不成对|没有(?:配对|成对)",
+            "[与和]其[他它余].*不(?:同|一样)|不同的" + _ZH_THING,
+        ),
+    ),
+    (
+        Rule.PAIR,
+        (
+            r"\bidentical\b|most similar to each other|matching pair|appears? twice",
+            r"\b(?:are|look) (?:exactly )?(?:the same|alike)$",
+            "same (?:shapes|objects|icons|items|elements|images)$",
+            "一模一样|同一类型|完全相同|(?:相同|一样)的" + _ZH_THING,
+            "最相似的两个|两个最相似|成对的",
+        ),
+    ),
+    (
+        Rule.COUNT,
+        (
+            r"\b(?:most|fewest|least|more|fewer) "
+            "(?:petals|dots|points|legs|sides|shapes|objects|items|corners|holes)",
+            "how many",
+            "数量|最多|最少",
+        ),
+    ),
+    (
+        Rule.REASONING,
+        (
+            r"\b(?:larger|smaller|bigger|heavier|lighter|taller|cheaper|faster|slower) than\b",
+            r"\b(?:more|less) \w+ than\b",
+            "比.+(?:大|小|轻|重|贵|便宜|快|慢)",
+        ),
+    ),
+    (Rule.LARGEST, (_PICK + "(?:largest|biggest) " + _THING + _WHERE, "最大的?" + _ZH_THING)),
+    (Rule.SMALLEST, (_PICK + "(?:smallest|littlest|tiniest) " + _THING + _WHERE, "最小的?" + _ZH_THING)),
+    (
+        Rule.REASONING,
+        (
+            r"\bsomething\b|\b(?:require|crafted|made) by\b|\brequire|\bnormally\b",
+            r"\b(?:that|which|who) "
+            r"(?:can|could|cannot|can't|is|are|isn't|aren't|has|have|does|do|doesn't|don't|needs?|"
+            r"requires?|lives?|grows?|emits?|you|people|a person|moves?|lays?|breathes?|melts?|belongs?)\b",
+            "可以|可用|能(?:够|发|爬|被|移|移动)|用于|由.+制成的(?:物品|东西)|没有腿|用.+(?:呼吸|移动)|下蛋|专为|适合",
+            "生长|柔软|运动和健身|会融化|用途|时可|你可以|人们通常",
+        ),
+    ),
+    (
+        Rule.PART,
+        (
+            r"'s? (?:head|tail|lock|nose|trunk|eye|ear|beak|wing|paw)s?\b|\b\w+s (?:head|tail|lock)$",
+            r"\b(?:head|tail|trunk|nose|eye|ear|beak|paw|lock|wing)s? of the\b",
+            "的(?:头|头部|尾巴|鼻子|眼睛|耳朵)$",
+        ),
+    ),
+)
+
+TABLE = tuple((rule, re.compile("|".join(wordings))) for rule, wordings in _TABLE)
+
+# What is left asks for a thing: "each image containing a bus", "click on the elephant".
+_VERBS = r"(?:(?:click|select|choose|pick|mark|tap|find|on|all|each|every|of|the|any)\s)+"
+TILES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"^{_VERBS}(?:image|picture|photo|tile|square|thumbnail)s? (?:that )?"
+        r"(?:containing|contains?|with|of|showing|shows?) (?P<thing>.+)$",
+        "^select all (?P<thing>.+) (?:images|pictures|photos)$",
+        "^(?:点击|选择|选出|找出|点选)?(?:每张|每一张|所有|全部|每个)(?:包含|含有|带有|显示|有)(?P<thing>.+?)"
+        "(?:的图像)?的?(?:图片|图像|照片|方块)$",
+    )
+)
+POINT = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"^(?:click|tap|find|select|choose|pick|locate|mark)\s(?:(?:in|on)\s)?"
+        r"(?:(?:the )?cent(?:er|re) of\s)?(?:all\s)?"
+        r"(?P<thing>.+)$",
+        "^(?:点击|选择|选出|找出|单击|点选|找到)(?:[一两二三四1-9]个|所有|全部)?(?:图中|图片中)?的?(?P<thing>.+)$",
+    )
+)
+
+# How many are asked for, when a question says.
+COUNTS: tuple[tuple[int, re.Pattern[str]], ...] = (
+    (2, re.compile(r"\b(?:two|2|pair)\b(?<!a pair)|两个|二个|2个|两条|2 ?座|两张|成对的两")),
+    (3, re.compile(r"\b(?:three|3)\b|三个|3个|三张")),
+    (4, re.compile(r"\b(?:four|4)\b|四个|4个")),
+)

@@ -1,0 +1,159 @@
+"""Questions to click by: what each wording asks, in English and Chinese, and what no wording can break."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legible.recognizers.click.nouns import NOUNS, noun_of
+from legible.recognizers.click.questions import Question, fold, parse
+from legible.recognizers.click.wordings import Rule
+from legible.recognizers.grid.labels import LABELS
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Please click on the UNIQUE object among the others.",
+        "Click the shape which appears only once",
+        "please click the center of the object that is never repeated",
+        "Select the icon that is different from all the others.",
+        "Find the odd one out",
+        "Click the symbol that doesn't have a match",
+        "Tap the unpaired item",
+        "please click the object that isn’t following the pattern",
+        "选择唯一的物体",
+        "请点击与众不同的图标",
+        "请点击与其他图形不同的图形",
+        "找出不成对的图案",
+        "请 点击 从不重复的 物体",
+    ],
+)
+def test_the_odd_one_out_has_many_wordings(question: str) -> None:
+    parsed = parse(question)
+    assert parsed is not None
+    assert parsed.rule is Rule.ODD
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Click the circle where all shapes have the same colour", Question(Rule.UNIFORM)),
+        ("请点击所有形状颜色相同的圆", Question(Rule.UNIFORM)),
+        ("Please click on the two identical shapes", Question(Rule.PAIR, None, 2)),
+        ("点击两个完全相同的图形", Question(Rule.PAIR, None, 2)),
+        ("点击三个一样的图标", Question(Rule.PAIR, None, 3)),
+        ("Click on the two icons that break the pattern", Question(Rule.ODD, None, 2)),
+        ("请点击两个异常的图标", Question(Rule.ODD, None, 2)),
+        ("Please click on the largest animal", Question(Rule.LARGEST)),
+        ("Click the biggest shape in the picture", Question(Rule.LARGEST)),
+        ("选择最大的物体", Question(Rule.LARGEST)),
+        ("Select the smallest object.", Question(Rule.SMALLEST)),
+        ("请点击最小的图形", Question(Rule.SMALLEST)),
+        ("Please click each image containing a bus", Question(Rule.NAMED_TILES, "bus")),
+        ("Select all images with traffic lights", Question(Rule.NAMED_TILES, "traffic light")),
+        ("请点击每张包含一只小猫的图片", Question(Rule.NAMED_TILES, "kitten")),
+        ("选择所有包含红绿灯的图片", Question(Rule.NAMED_TILES, "traffic light")),
+        ("please click on the raccoon", Question(Rule.NAMED_POINT, "raccoon")),
+        ("请点击大象", Question(Rule.NAMED_POINT, "elephant")),
+    ],
+)
+def test_a_wording_has_its_rule_target_and_count(question: str, expected: Question) -> None:
+    assert parse(question) == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "rule"),
+    [
+        ("Drag the piece to where it fits", Rule.DRAG),
+        ("拖动碎片以完成拼图", Rule.DRAG),
+        ("Draw a bounding box around the dog", Rule.BOX),
+        ("What is shown in the picture?", Rule.CHOICE),
+        ("Click all entities similar to the following pattern", Rule.SAMPLE),
+        ("点击所有比示例小的动物", Rule.SAMPLE),
+        ("Click the animal's head", Rule.PART),
+        ("点击狗的尾巴", Rule.PART),
+        ("Click the flower with the most petals", Rule.COUNT),
+        ("Click each image containing something you can wear", Rule.REASONING),
+        ("Click on the animal that lives in the sea", Rule.REASONING),
+        ("Click on things that are heavier than a horse", Rule.REASONING),
+        ("Please click each image containing the largest animal in real life", Rule.REASONING),
+        ("选择可以用来写字的物品", Rule.REASONING),
+        ("Click every icon that appears more than once", Rule.REPEATED),
+        ("点击镜中方向不对的倒影", Rule.MIRROR),
+        ("找出断裂的链条", Rule.LINES),
+        ("点击放错位置的拼图", Rule.PUZZLE),
+        ("点击被遮挡的字母", Rule.COVERED),
+        ("找出看向左边的动物", Rule.POSE),
+        ("Please click each image containing a car without a roof", Rule.DESCRIBED),
+        ("Please click each image containing a penguin surrounded by flowers", Rule.DESCRIBED),
+    ],
+)
+def test_what_cannot_be_answered_has_a_name(question: str, rule: Rule) -> None:
+    parsed = parse(question)
+    assert parsed is not None
+    assert parsed.rule is rule
+
+
+def test_an_unknown_thing_keeps_its_own_words() -> None:
+    assert parse("Please click each image containing a gizmo") == Question(Rule.NAMED_TILES, "gizmo")
+
+
+@pytest.mark.parametrize("question", ["", "?!", "hello there", "Пожалуйста, помогите", "12345", "click"])
+def test_nonsense_is_not_understood(question: str) -> None:
+    assert parse(question) is None
+
+
+def test_letters_that_only_look_latin_are_folded() -> None:
+    # Cyrillic а, с, е, о, р, а zero-width space and full-width letters.
+    assert fold("Рlеаsе сliсk оn the\u200b ｃat’s") == "click on the cat's"
+    assert parse("Рlеаsе сliсk еасh imаgе соntаining а bus") == parse(
+        "please click each image containing a bus"
+    )
+
+
+def test_politeness_and_space_change_nothing() -> None:
+    assert parse("   PLEASE   click on\tthe  odd one out!! ") == parse("click on the odd one out")
+
+
+def test_there_are_sixty_nouns_in_both_languages() -> None:
+    both = [words for words in NOUNS.values() if any(not word.isascii() for word in words)]
+    assert len(both) == len(NOUNS) >= 60
+
+
+def test_no_word_has_two_meanings() -> None:
+    words = [word for noun, others in NOUNS.items() for word in (noun, *others)]
+    assert len(words) == len(set(words))
+
+
+def test_the_vocabulary_knows_every_name_of_the_grid() -> None:
+    for names in LABELS.values():
+        assert len({noun_of(name) for name in names} - {None}) == 1, names
+        assert noun_of(names[0]) is not None
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_a_noun_is_understood_in_both_languages(noun: str) -> None:
+    article = "an" if noun[0] in "aeiou" else "a"
+    assert parse(f"Please click each image containing {article} {noun}") == Question(Rule.NAMED_TILES, noun)
+    chinese = next(word for word in NOUNS[noun] if not word.isascii())
+    assert parse(f"请点击每张包含{chinese}的图片") == Question(Rule.NAMED_TILES, noun)
+
+
+@given(st.text(max_size=400))
+def test_no_text_breaks_the_parser(text: str) -> None:
+    parsed = parse(text)
+    assert parsed is None or isinstance(parsed.rule, Rule)
+
+
+@given(st.text(max_size=200))
+def test_folding_twice_is_folding_once(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+
+
+@given(
+    st.sampled_from(sorted(NOUNS)),
+    st.sampled_from(["Please click each image containing {}", "CLICK ON THE {}."]),
+)
+def test_case_and_punctuation_do_not_matter(noun: str, wording: str) -> None:
+    question = wording.format(noun)
+    assert parse(question.upper()) == parse(question.lower() + " ?")

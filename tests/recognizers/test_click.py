@@ -1,0 +1,258 @@
+"""The click recognizer: points on drawn scenes, what is refused, and how sure an answer is."""
+
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from legible.errors import InvalidField, InvalidImage, RecognitionFailed
+from legible.recognizers.click import MOST_IMAGES, recognize, supported, tiles
+from legible.recognizers.click.decode import CALIBRATIONS
+from legible.recognizers.click.discs import find_discs
+from legible.recognizers.click.model import View
+from legible.recognizers.click.rules import RULES, largest, odd, pair, smallest, uniform
+from legible.recognizers.click.tiles import decode_tiles
+from legible.recognizers.click.wordings import Rule
+from legible.tasks import ClickAnswer, ClickOptions, Kind, Task
+
+SAMPLES = Path(__file__).parent / "samples" / "click"
+LABELS: list[dict[str, Any]] = json.loads((SAMPLES / "labels.json").read_text())
+ODD = "Please click on the object that appears only once."
+
+
+def ask(question: str, *pictures: bytes, threshold: float | None = None) -> ClickAnswer:
+    return recognize(Task(Kind.CLICK, pictures, ClickOptions(question), threshold))
+
+
+def sample(name: str) -> bytes:
+    return (SAMPLES / name).read_bytes()
+
+
+def encoded(pixels: NDArray[np.uint8]) -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, "PNG")
+    return target.getvalue()
+
+
+def plain(width: int, height: int) -> bytes:
+    return encoded(np.full((height, width, 3), 200, np.uint8))
+
+
+def hit(points: tuple[tuple[int, int], ...], wanted: list[list[int]]) -> bool:
+    return all(any(math.dist(point, (x, y)) <= radius for point in points) for x, y, radius in wanted)
+
+
+@pytest.mark.parametrize("label", LABELS, ids=lambda label: label["file"])
+def test_the_point_is_on_what_was_asked_for(label: Mapping[str, Any]) -> None:
+    answer = ask(label["question"], sample(label["file"]))
+    assert hit(answer.points, label["wanted"])
+    assert answer.point == answer.points[0]
+    assert len(answer.points) == len(label["wanted"])
+    assert answer.label == label["question"]
+
+
+@pytest.mark.parametrize("factor", [1.5, 3])
+def test_the_point_is_in_pixels_of_the_picture_that_was_sent(factor: float) -> None:
+    label = next(label for label in LABELS if label["file"] == "odd-4.jpg")
+    picture = Image.open(SAMPLES / label["file"])
+    size = round(picture.width * factor), round(picture.height * factor)
+    answer = ask(ODD, encoded(np.asarray(picture.resize(size, Image.Resampling.BICUBIC))))
+    assert answer.size == size
+    assert hit(answer.points, [[value * factor for value in place] for place in label["wanted"]])
+
+
+def test_chinese_asks_the_same() -> None:
+    assert ask("请点击只出现一次的物体", sample("odd-4.jpg")).point == ask(ODD, sample("odd-4.jpg")).point
+
+
+def test_an_answer_under_the_threshold_is_refused() -> None:
+    sure = ask(ODD, sample("odd-4.jpg")).confidence
+    with pytest.raises(RecognitionFailed, match="enough confidence") as refused:
+        ask(ODD, sample("odd-4.jpg"), threshold=min(1.0, sure + 0.001))
+    assert refused.value.confidence == sure
+
+
+def test_a_picture_without_objects_is_refused_at_any_threshold() -> None:
+    with pytest.raises(RecognitionFailed, match="too few"):
+        ask(ODD, plain(300, 300), threshold=0.0)
+
+
+@pytest.mark.parametrize(("width", "height"), [(2000, 64), (64, 2000), (64, 64)])
+def test_a_picture_of_any_shape_can_be_asked_about(width: int, height: int) -> None:
+    noise = np.random.default_rng(5).integers(0, 255, (height, width, 3), np.uint8)
+    for rule in ("the odd one out", "the largest shape", "the two identical shapes"):
+        with pytest.raises(RecognitionFailed):
+            ask(f"click {rule}", encoded(noise), threshold=0.999)
+
+
+def test_identical_discs_have_no_odd_one() -> None:
+    picture = np.full((256, 256, 3), 90, np.uint8)
+    y, x = np.mgrid[:256, :256]
+    for row in range(3):
+        for column in range(3):
+            inside = np.hypot(x - 48 - 80 * column, y - 48 - 80 * row) < 25
+            picture[inside] = 220
+            picture[inside & ((x - 80 * column) // 6 % 2 == 0)] = 30
+    with pytest.raises(RecognitionFailed, match="enough confidence"):
+        ask(ODD, encoded(picture))
+
+
+def test_an_empty_question_is_refused() -> None:
+    with pytest.raises(InvalidField, match="question: got an empty one; allowed: questions in English"):
+        ask("  ", sample("odd-1.jpg"))
+
+
+def test_an_unknown_question_is_refused_with_what_is_supported() -> None:
+    with pytest.raises(InvalidField, match="a wording that is not known") as refused:
+        ask("la di da", sample("odd-1.jpg"))
+    assert refused.value.field == "question"
+    assert refused.value.allowed == supported()
+    assert all(str(rule) in supported() for rule in RULES)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Please click on objects that are more expensive than a television",
+        "Please click on all objects that require sunlight to grow.",
+        "Please select objects that are smaller than an adult cow",
+        "点击自身能发光的物体",
+    ],
+)
+def test_a_question_that_needs_reasoning_is_refused_and_not_guessed(question: str) -> None:
+    with pytest.raises(InvalidField, match="reasoning"):
+        ask(question, sample("odd-1.jpg"), threshold=0.0)
+
+
+@pytest.mark.parametrize(
+    "question", ["Please click on the elephant", "Select all images containing a penguin"]
+)
+def test_naming_what_no_network_knows_is_not_available_yet(question: str) -> None:
+    with pytest.raises(InvalidField, match="not available yet") as refused:
+        ask(question, sample("odd-1.jpg"))
+    assert question in refused.value.message
+
+
+def test_a_picture_that_is_too_small_is_refused() -> None:
+    with pytest.raises(InvalidImage, match="40x300 pixels, too small"):
+        ask(ODD, plain(40, 300))
+
+
+def test_a_rule_over_objects_takes_one_picture() -> None:
+    with pytest.raises(InvalidImage, match="one picture"):
+        ask(ODD, sample("odd-1.jpg"), sample("odd-1.jpg"))
+
+
+def test_pictures_of_different_sizes_are_refused() -> None:
+    with pytest.raises(InvalidImage, match="100x100 and 120x100"):
+        ask(ODD, plain(100, 100), plain(120, 100))
+
+
+def test_more_than_sixteen_pictures_are_refused() -> None:
+    with pytest.raises(InvalidImage, match="17 pictures"):
+        ask(ODD, *[plain(100, 100)] * (MOST_IMAGES + 1))
+
+
+# ---- rules ---------------------------------------------------------------------------
+
+
+def view(distances: NDArray[np.float32], areas: list[float] | None = None) -> View:
+    count = len(distances)
+    given = np.array(areas or [100.0] * count, np.float32)
+    return View(np.zeros((count, 3), np.float32), ((distances.astype(np.float32), 0.1),), given)
+
+
+def apart(count: int, *odd_ones: int) -> NDArray[np.float32]:
+    distances = np.full((count, count), 0.05, np.float32)
+    for one in odd_ones:
+        distances[one, :] = distances[:, one] = 0.9
+    np.fill_diagonal(distances, 0)
+    return distances
+
+
+@given(st.integers(4, 14), st.data())
+def test_the_odd_one_is_found_wherever_it_stands(count: int, data: st.DataObject) -> None:
+    one = data.draw(st.integers(0, count - 1))
+    choice = odd(view(apart(count, one)), 1)
+    assert choice.objects == (one,)
+    assert choice.margin > 1
+
+
+def test_two_odd_ones_are_both_found() -> None:
+    assert set(odd(view(apart(9, 2, 5)), 2).objects) == {2, 5}
+
+
+def test_no_odd_one_has_no_margin() -> None:
+    assert odd(view(apart(9)), 1).margin == pytest.approx(0, abs=1e-6)
+
+
+@given(st.integers(4, 10), st.data())
+def test_the_identical_pair_is_found(count: int, data: st.DataObject) -> None:
+    first, second = data.draw(st.lists(st.integers(0, count - 1), min_size=2, max_size=2, unique=True))
+    distances = np.full((count, count), 0.8, np.float32)
+    distances[first, second] = distances[second, first] = 0.02
+    choice = pair(view(distances), 2)
+    assert set(choice.objects) == {first, second}
+    assert choice.margin > 1
+
+
+def test_largest_and_smallest_go_by_area() -> None:
+    sizes = view(apart(4), [50.0, 90.0, 20.0, 60.0])
+    assert largest(sizes, 1).objects == (1,)
+    assert smallest(sizes, 1).objects == (2,)
+    assert largest(sizes, 1).margin == pytest.approx(math.log(90 / 60), rel=1e-5)
+
+
+def test_one_colour_is_the_least_spread() -> None:
+    discs = view(apart(3))
+    spread = np.array([0.6, 0.1, 0.7], np.float32)
+    assert uniform(View(discs.places, discs.differences, discs.areas, spread), 1).objects == (1,)
+
+
+@given(st.floats(0, 10), st.floats(0, 10))
+def test_a_wider_margin_is_never_less_sure(first: float, second: float) -> None:
+    for calibration in CALIBRATIONS.values():
+        low, high = sorted((first, second))
+        assert 0 <= calibration(low) <= calibration(high) <= 1
+
+
+def test_squares_are_no_discs() -> None:
+    picture = np.full((256, 256, 3), 90, np.uint8)
+    for row in range(3):
+        for column in range(3):
+            picture[30 + 80 * row : 70 + 80 * row, 30 + 80 * column : 70 + 80 * column] = 220
+    assert find_discs(picture) is None
+
+
+# ---- tiles ---------------------------------------------------------------------------
+
+
+def test_tiles_fit_where_the_evidence_says_so() -> None:
+    answer = decode_tiles(np.array([9, -9, -9, 8], np.float32), "each image containing a bus", (128, 128))
+    assert answer.objects == (True, False, False, True)
+    assert answer.point is None
+    assert answer.confidence > 0.99
+
+
+def test_tiles_that_could_be_anything_are_refused_unless_a_threshold_is_given() -> None:
+    evidence = np.zeros(9, np.float32)
+    with pytest.raises(RecognitionFailed, match="which pictures fit"):
+        decode_tiles(evidence, "each image containing a bus", (128, 128))
+    assert decode_tiles(evidence, "", (128, 128), threshold=0.2).objects == (True,) * 9
+
+
+def test_every_thing_the_grid_knows_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "model_files", lambda: {"grid": None})
+    monkeypatch.setattr(tiles, "likelihoods", lambda tensor, label: np.full(len(tensor), 9, np.float32))
+    answer = ask("Please click each image containing a motorcycle", *[plain(128, 128)] * 3)
+    assert answer.objects == (True, True, True)
+    assert str(Rule.NAMED_TILES) in supported()

@@ -1,0 +1,158 @@
+"""Measures the click rules on drawn scenes of the five levels, and fits how sure each margin makes them.
+
+    python -m training.click.calibrate [--count 100] [--seed 1] [--fit]
+
+`--fit` prints the constants of `decode.py`; measure with another seed than the one they were fitted on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from training.click.data import LEVELS, Asked, Scene, scene
+
+from legible.images import Picture
+from legible.recognizers.click import COUNTS, SIZES, best_reading
+from legible.recognizers.click.decode import CALIBRATIONS, Reading, read
+from legible.recognizers.click.model import look_at_discs, look_at_things
+from legible.recognizers.click.preprocess import Canvas, preprocess
+from legible.recognizers.click.questions import Question, parse
+from legible.recognizers.click.rules import RULES
+from legible.recognizers.click.wordings import Rule
+
+# Levels at which each question makes sense: discs have one size, and only discs hold shapes.
+DRAWN = {
+    Asked.ODD: (1, 2, 3, 4, 5),
+    Asked.UNIFORM: (4,),
+    Asked.PAIR: (1, 2, 3, 4),
+    Asked.LARGEST: (1, 2, 3, 5),
+    Asked.SMALLEST: (1, 2, 3, 5),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came of one scene."""
+
+    asked: Asked
+    level: int
+    rule: Rule
+    kind: str
+    margin: float
+    right: bool
+    seconds: float
+
+
+def measured(drawn: Scene, level: int, *, alone: bool = False) -> Row:
+    """The rule's choice on a scene, whatever its margin; `alone` takes discs wherever there are some."""
+    question = parse(drawn.asked)
+    assert question is not None
+    start = time.process_time()
+    canvas = preprocess(Picture(drawn.rgb))
+    reading = read_alone(canvas, question) if alone else best_reading(canvas, question)
+    seconds = time.process_time() - start
+    view, choice = reading.view, reading.choice
+    points = [(view.places[i, :2] + 0.5) / canvas.scale for i in choice.objects]
+    wanted = [place for place in drawn.places if place.wanted]
+    hit = [any(np.hypot(x - p.x, y - p.y) <= p.radius for x, y in points) for p in wanted]
+    right = bool(points) and all(hit) and len(points) == len(wanted)
+    margin = choice.margin if choice.objects else -1.0
+    return Row(drawn.asked, level, question.rule, view.kind, margin, right, seconds)
+
+
+def read_alone(canvas: Canvas, question: Question) -> Reading:
+    """One way to read the canvas, whatever the calibration, so that a calibration can be fitted to it."""
+    count = question.count or COUNTS.get(question.rule, 1)
+    discs = None if question.rule in SIZES else look_at_discs(canvas)
+    return read(look_at_things(canvas) if discs is None else discs, question.rule, count)
+
+
+def rows(count: int, seed: int, *, alone: bool = False) -> Iterator[Row]:
+    for asked, levels in DRAWN.items():
+        for level in levels:
+            rng = np.random.default_rng((seed, level, list(Asked).index(asked)))
+            for _ in range(count if asked is Asked.ODD else count // 2):
+                yield measured(scene(rng, level, asked), level, alone=alone)
+
+
+def fitted(margins: np.ndarray, right: np.ndarray) -> tuple[float, float]:
+    """Slope and offset of a logistic regression with a little weight decay (Newton's method)."""
+    inputs = np.stack([margins, np.ones_like(margins)], 1)
+    weights, decay = np.zeros(2), np.diag([0.01, 0.01])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-inputs @ weights))
+        hessian = inputs.T * (p * (1 - p)) @ inputs + decay
+        weights = weights - np.linalg.solve(hessian, inputs.T @ (p - right) + decay @ weights)
+    return float(weights[0]), float(weights[1])
+
+
+def report(done: list[Row]) -> None:
+    """A line a question and level: right of all, and with refusals: answered, and right of these."""
+    print(
+        "| question | level | n | right | answered | right of these | CPU ms | as discs |\n"
+        "|---|---|---|---|---|---|---|---|"
+    )
+    for asked, levels in DRAWN.items():
+        for level in levels:
+            part = [row for row in done if row.asked is asked and row.level == level]
+            sure = [row for row in part if confidence(row) >= threshold(row)]
+            right = f"{np.mean([row.right for row in sure]):.1%}" if sure else "-"
+            print(
+                f"| {asked.name.lower()} | {LEVELS[level - 1]} | {len(part)} "
+                f"| {np.mean([row.right for row in part]):.1%} | {len(sure) / len(part):.1%} | {right} "
+                f"| {1e3 * np.mean([row.seconds for row in part]):.0f} "
+                f"| {np.mean([row.kind == 'discs' for row in part]):.0%} |"
+            )
+    known = [row for row in done if row.margin >= 0 and (row.rule, row.kind) in CALIBRATIONS]
+    chances, hits = np.array([confidence(row) for row in known]), np.array([row.right for row in known])
+    steps = np.minimum((chances * 10).astype(int), 9)
+    error = sum(
+        abs(chances[steps == s].mean() - hits[steps == s].mean()) * (steps == s).mean() for s in set(steps)
+    )
+    print(f"expected calibration error: {error:.1%} of {len(known)}")
+
+
+def confidence(row: Row) -> float:
+    calibration = CALIBRATIONS.get((row.rule, row.kind))
+    return 0.0 if calibration is None or row.margin < 0 else calibration(row.margin)
+
+
+def threshold(row: Row) -> float:
+    calibration = CALIBRATIONS.get((row.rule, row.kind))
+    return 1.0 if calibration is None else calibration.threshold
+
+
+def constants(done: list[Row]) -> None:
+    for rule in RULES:
+        for kind in ("discs", "things"):
+            part = [row for row in done if row.rule is rule and row.kind == kind and row.margin >= 0]
+            if len(part) < 30:
+                continue
+            slope, offset = fitted(
+                np.array([r.margin for r in part]), np.array([float(r.right) for r in part])
+            )
+            print(
+                f'    (Rule.{rule.name}, "{kind}"): Calibration({slope:.2f}, {offset:.2f}),'
+                f"  # {len(part)} scenes"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fit", action="store_true")
+    arguments = parser.parse_args()
+    done = list(rows(arguments.count, arguments.seed, alone=arguments.fit))
+    if arguments.fit:
+        constants(done)
+    else:
+        report(done)
+
+
+if __name__ == "__main__":
+    main()
