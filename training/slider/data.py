@@ -33,7 +33,7 @@ FORMS: tuple[Form, ...] = ("bare", "screenshot", "empty")
 FORM_SHARES = (0.47, 0.4, 0.13)
 # Shards of held-out photos are numbered from here.
 HELD_OUT_SEED = 900_000
-SAMPLES_SEED = 4
+SAMPLES_SEED = 23
 # How often each number of decoys is drawn.
 DECOYS = (0.66, 0.2, 0.1, 0.04)
 # The smallest and largest gap, as a share of the picture's width.

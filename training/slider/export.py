@@ -11,7 +11,8 @@ import json
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,17 +32,21 @@ from rich.console import Console
 from torch import nn
 from training.slider import data, rank
 from training.slider.model import SliderNet
+from training.slider.refine import RefineNet
 
 from legible.errors import RecognitionFailed
-from legible.recognizers.slider.decode import decode
+from legible.recognizers.slider.decode import Found, decode, found
 from legible.recognizers.slider.model import Calibration
-from legible.recognizers.slider.preprocess import WIDTH, Canvas
+from legible.recognizers.slider.preprocess import CLOSE, WIDTH, Canvas
 from legible.recognizers.slider.preprocess import tensor as as_tensor
+from legible.recognizers.slider.refine import refined
 
 PACKAGE = Path(__file__).parents[2] / "src" / "legible"
 ROOM = PACKAGE / "recognizers" / "slider"
 # Pictures that give the range of each activation.
-RANGE_PICTURES = 240
+RANGE_PICTURES = 160
+# Held-out scenes on which fp32 is compared with int8, and on which confidence is calibrated.
+COMPARED, CALIBRATED = 300, 1024
 # A left edge this near is right, in pixels of a picture of the network's width.
 NEAR = 5 * WIDTH / 310
 # One place in three is still an answer, with the others beside it as candidates; less is a guess.
@@ -50,6 +55,7 @@ BINS = 40
 
 console = Console()
 Result = tuple[float, bool]
+Sharpen = Callable[[Found, Canvas], Found]
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -79,6 +85,12 @@ def ranker(folder: Path) -> nn.Module:
     return net.eval()
 
 
+def closer(folder: Path) -> RefineNet:
+    net = RefineNet()
+    net.load_state_dict(torch.load(folder / "refine.pt", weights_only=True)["refine"])
+    return net.eval().folded()
+
+
 def to_onnx(
     net: nn.Module, example: torch.Tensor, path: Path, names: tuple[str, str], axes: dict[int, str]
 ) -> None:
@@ -91,10 +103,11 @@ def to_onnx(
 
 
 def to_int8(source: Path, target: Path, pixels: list[NDArray[np.uint8]]) -> None:
-    """The head stays as it is: its edges and logits need more than 256 steps."""
+    """First and last convolution stay as they are: they cost little, and pixels and edges need their
+    precision."""
     prepared = source.with_suffix(".prepared.onnx")
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    head = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"][-1]
+    convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
     quantize_static(
         prepared,
         target,
@@ -103,7 +116,7 @@ def to_int8(source: Path, target: Path, pixels: list[NDArray[np.uint8]]) -> None
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=[head],
+        nodes_to_exclude=[convolutions[0], convolutions[-1]],
         calibrate_method=CalibrationMethod.MinMax,
         extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.02},
     )
@@ -124,21 +137,31 @@ def pictures(folder: Path, held_out: bool) -> Iterator[tuple[NDArray[np.uint8], 
                 yield from zip(arrays[name], arrays[name.replace("pixels", "boxes")], strict=True)
 
 
-def read(run: ort.InferenceSession, folder: Path) -> dict[str, list[Result]]:
+def read(run: ort.InferenceSession, folder: Path, edges: Sharpen, limit: int) -> dict[str, list[Result]]:
     """Raw probability and rightness of the first place on held-out scenes, by form; a gap that is not there
     is wrong."""
     results: dict[str, list[Result]] = {"bare": [], "decoys": [], "screenshot": [], "empty": []}
-    for pixels, boxes in pictures(folder, held_out=True):
-        tensor = as_tensor(pixels[None])
-        canvas = Canvas(tensor, (1.0, 1.0), (pixels.shape[1], pixels.shape[0]))
+    for pixels, boxes in islice(pictures(folder, held_out=True), limit):
+        canvas = Canvas(pixels, as_tensor(pixels[None]), (1.0, 1.0))
         gap, piece, decoy = boxes[:3]
         form = "empty" if not gap[2] else "screenshot" if piece[2] else "decoys" if decoy[2] else "bare"
+        seen = edges(found(run.run(None, {"pixels": canvas.tensor})[0][0], canvas), canvas)
         try:
-            answer = decode(run.run(None, {"pixels": tensor})[0][0], canvas, Calibration())
+            answer = decode(seen, canvas, Calibration())
             results[form].append((answer.confidence, bool(gap[2]) and abs(answer.box[0] - gap[0]) <= NEAR))
         except RecognitionFailed:
             results[form].append((0.0, False))
     return results
+
+
+class Session:
+    """What `refined` needs of a model, before it is in the package."""
+
+    def __init__(self, path: Path) -> None:
+        self.session = session(path)
+
+    def run(self, tensor: NDArray[np.generic]) -> list[NDArray[np.float32]]:
+        return list(self.session.run(None, {"views": tensor}))
 
 
 def calibrated(results: list[Result]) -> dict[str, object]:
@@ -181,10 +204,11 @@ def ranked(net: nn.Module, folder: Path) -> list[Result]:
     return [(share, bool(index == row)) for share, index, row in found]
 
 
-def write(source: Path, name: str, calibration: dict[str, object]) -> None:
+def write(source: Path, name: str, calibration: dict[str, object] | None = None) -> None:
     """Puts the file with its facts into the package, and its checksum into models.toml."""
     model = onnx.load(source)
-    onnx.helper.set_model_props(model, {"calibration": json.dumps(calibration)})
+    if calibration:
+        onnx.helper.set_model_props(model, {"calibration": json.dumps(calibration)})
     target = ROOM / f"{name}.onnx"
     onnx.save(model, target)
     digest = hashlib.sha256(target.read_bytes()).hexdigest()
@@ -193,47 +217,56 @@ def write(source: Path, name: str, calibration: dict[str, object]) -> None:
     table = PACKAGE / "models.toml"
     rest = re.sub(rf"^\[{name}\]\n(?:(?!\[).+\n)*\n?", "", table.read_text("utf-8"), flags=re.M)
     table.write_text(rest.rstrip("\n") + "\n\n" + row, "utf-8")
-    console.print(f"{target.relative_to(PACKAGE)}: {target.stat().st_size / 1e6:.2f} MB")
+    console.print(f"{file}: {target.stat().st_size / 1e6:.2f} MB")
+
+
+def export_finder(folder: Path, temporary: Path, dry: bool) -> None:
+    plain, small, edges = temporary / "plain.onnx", temporary / "int8.onnx", temporary / "edges.onnx"
+    to_onnx(closer(folder), torch.zeros(2, 3, CLOSE, CLOSE), edges, ("views", "edges"), {0: "n"})
+    axes = {0: "n", 2: "height", 3: "width"}
+    to_onnx(finder(folder), torch.zeros(1, 3, 128, WIDTH), plain, ("pixels", "maps"), axes)
+    to_int8(plain, small, [pixels for pixels, _ in islice(pictures(folder, held_out=False), RANGE_PICTURES)])
+    network = Session(edges)
+
+    def sharpen(seen: Found, canvas: Canvas) -> Found:
+        return refined(seen, canvas, network)
+
+    for name, file in (("fp32", plain), ("int8", small)):
+        report(name, read(session(file), folder, sharpen, COMPARED))
+    results = read(session(small), folder, sharpen, CALIBRATED)
+    table = calibrated([row for form in results.values() for row in form])
+    report("int8", results, Calibration(tuple(table["raw"]), tuple(table["right"]), THRESHOLD))  # type: ignore[arg-type]
+    if not dry:
+        write(small, "slider", table)
+        write(edges, "slider_edges")
+
+
+def export_ranker(folder: Path, temporary: Path, dry: bool) -> None:
+    net = ranker(folder)
+    plain = temporary / "ranker.onnx"
+    to_onnx(net, torch.zeros(2, len(net.mean)), plain, ("features", "scores"), {0: "n"})  # type: ignore[arg-type]
+    places = ranked(net, folder)
+    table = calibrated(places)
+    calibration = Calibration(tuple(table["raw"]), tuple(table["right"]), THRESHOLD)  # type: ignore[arg-type]
+    report("ranker", {"two images": places}, calibration)
+    if not dry:
+        write(plain, "slider_piece", table)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where training/slider/{train,rank}.py kept their files")
+    parser.add_argument(
+        "folder", type=Path, help="where training/slider/{train,refine,rank}.py kept their files"
+    )
     parser.add_argument("--only", choices=["finder", "ranker"])
     parser.add_argument("--dry", action="store_true", help="measure only, leave the package as it is")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
-        plain, small = Path(temporary) / "plain.onnx", Path(temporary) / "int8.onnx"
         if arguments.only != "ranker":
-            axes = {0: "n", 2: "height", 3: "width"}
-            to_onnx(finder(arguments.folder), torch.zeros(1, 3, 128, 256), plain, ("pixels", "maps"), axes)
-            some = [
-                pixels
-                for pixels, _ in zip(
-                    pictures(arguments.folder, held_out=False), range(RANGE_PICTURES), strict=False
-                )
-            ]
-            to_int8(plain, small, [pixels for pixels, _ in some])
-            report("fp32", read(session(plain), arguments.folder))
-            results = read(session(small), arguments.folder)
-            table = calibrated([row for form in results.values() for row in form])
-            report("int8", results, Calibration(tuple(table["raw"]), tuple(table["right"]), THRESHOLD))  # type: ignore[arg-type]
-            if not arguments.dry:
-                write(small, "slider", table)
+            export_finder(arguments.folder, Path(temporary), arguments.dry)
         if arguments.only != "finder":
-            net = ranker(arguments.folder)
-            example = torch.zeros(2, len(net.mean))  # type: ignore[arg-type]
-            to_onnx(net, example, plain, ("features", "scores"), {0: "n"})
-            places = ranked(net, arguments.folder)
-            table = calibrated(places)
-            report(
-                "ranker",
-                {"two images": places},
-                Calibration(tuple(table["raw"]), tuple(table["right"]), THRESHOLD),
-            )  # type: ignore[arg-type]
-            if not arguments.dry:
-                write(plain, "slider_piece", table)
+            export_ranker(arguments.folder, Path(temporary), arguments.dry)
 
 
 if __name__ == "__main__":

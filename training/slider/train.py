@@ -75,6 +75,17 @@ def shuffled(shard: Path, rng: np.random.Generator) -> Iterator[tuple[Tensor, Te
             yield varied(loaded[name][rows], loaded[name.replace("pixels", "boxes")][rows], rng)
 
 
+def shards_of(
+    folder: Path, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+    """(H, W, 3) pixels and (5, 4) boxes of every rendered scene, the shards in random order."""
+    shards = sorted(p for p in folder.glob("*.npz") if ".part" not in p.name)
+    for index in rng.permutation(len(shards)):
+        with np.load(shards[index]) as arrays:
+            for name in (n for n in arrays.files if n.startswith("pixels_")):
+                yield from zip(arrays[name], arrays[name.replace("pixels", "boxes")], strict=True)
+
+
 def varied(
     pixels: NDArray[np.uint8], boxes: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:

@@ -7,10 +7,11 @@ from legible import images
 from legible.errors import InvalidImage, RecognitionFailed
 from legible.images import Picture
 from legible.recognizers.slider.compare import changed
-from legible.recognizers.slider.decode import decode, decode_changed, decode_places
+from legible.recognizers.slider.decode import decode, decode_changed, decode_places, found
 from legible.recognizers.slider.match import match
-from legible.recognizers.slider.model import finder, ranker
+from legible.recognizers.slider.model import closer, finder, ranker
 from legible.recognizers.slider.preprocess import Piece, piece, preprocess
+from legible.recognizers.slider.refine import refined
 from legible.tasks import SliderAnswer, SliderOptions, Task
 
 # A picture of which more is transparent holds a piece, not a background.
@@ -40,7 +41,8 @@ def recognize(task: Task) -> SliderAnswer:
 
 def _one(background: Picture, threshold: float | None) -> SliderAnswer:
     canvas, network = preprocess(background.rgb), finder()
-    return decode(network.maps(canvas.tensor), canvas, network.calibration, threshold)
+    seen = refined(found(network.maps(canvas.tensor), canvas), canvas, closer())
+    return decode(seen, canvas, network.calibration, threshold)
 
 
 def _whole(background: Picture, picture: Picture, threshold: float | None) -> SliderAnswer:
@@ -66,8 +68,8 @@ def _two(background: Picture, part: Piece, picture: Picture, threshold: float | 
 
 def _matched(background: Picture, part: Piece, rows_agree: bool, threshold: float | None) -> SliderAnswer:
     network = ranker()
-    found = match(background.rgb, part, rows_agree)
-    return decode_places(found, network.scores(found.features), part, network.calibration, threshold)
+    places = match(background.rgb, part, rows_agree)
+    return decode_places(places, network.scores(places.features), part, network.calibration, threshold)
 
 
 def _check_background(background: Picture) -> None:

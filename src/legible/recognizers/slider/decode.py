@@ -14,7 +14,7 @@ from legible.recognizers.slider.preprocess import Canvas, Piece
 from legible.tasks import Candidate, SliderAnswer
 
 Floats = NDArray[np.floating[Any]]
-Box = tuple[int, int, int, int]
+Box = tuple[float, float, float, float]
 
 STRIDE = 4
 # Edges come in units of this many pixels.
@@ -30,21 +30,39 @@ PIECE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`box` x y w h in pixels of the picture that was sent, with its raw probability (0-1)."""
+    """`box` x y w h with its raw probability (0-1)."""
 
     box: Box
     probability: float
 
 
-def decode(
-    maps: Floats, canvas: Canvas, calibration: Calibration, threshold: float | None = None
-) -> SliderAnswer:
-    """The gap in one image, from (11, h, w) maps; raises `RecognitionFailed` under the threshold."""
-    pieces = _places(maps[2], maps[7:11], canvas, 1)
-    piece = pieces[0] if pieces and pieces[0].probability >= PIECE else None
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the network saw, in pixels of the canvas: where the gap may be, likeliest first, and the visible
+    piece."""
+
+    places: tuple[Place, ...]
+    piece: Place | None
+
+
+def found(maps: Floats, canvas: Canvas) -> Found:
+    """The likeliest places of (11, h, w) maps."""
     places = _places(maps[0], maps[3:7], canvas, CANDIDATES)
     places += _alike(maps[1], maps[3:7], canvas, places)[: CANDIDATES - len(places)]
-    return _answer(places, calibration, threshold, None if piece is None else piece.box[0], _reason(piece))
+    pieces = _places(maps[2], maps[7:11], canvas, 1)
+    return Found(tuple(places), pieces[0] if pieces and pieces[0].probability >= PIECE else None)
+
+
+def decode(
+    seen: Found, canvas: Canvas, calibration: Calibration, threshold: float | None = None
+) -> SliderAnswer:
+    """The gap in one image; raises `RecognitionFailed` under the threshold."""
+    places = [Place(_sent(place.box, canvas), place.probability) for place in seen.places]
+    if seen.piece is None:
+        return _answer(places, calibration, threshold, None, "no gap was found in the picture")
+    piece_x = int(_sent(seen.piece.box, canvas)[0])
+    nothing = "a piece is in the picture, but no gap was found"
+    return _answer(places, calibration, threshold, piece_x, nothing)
 
 
 def decode_places(
@@ -73,12 +91,6 @@ def decode_changed(places: list[Place], threshold: float) -> SliderAnswer:
     )
 
 
-def _reason(piece: Place | None) -> str:
-    if piece is None:
-        return "no gap was found in the picture"
-    return "a piece is in the picture, but no gap that it fits"
-
-
 def _answer(
     places: list[Place], calibration: Calibration, threshold: float | None, piece_x: int | None, nothing: str
 ) -> SliderAnswer:
@@ -93,9 +105,10 @@ def _answer(
             threshold=limit,
         )
     candidates = tuple(
-        Candidate(p.box[0], round(min(confidence, calibration(p.probability)), 4)) for p in places
+        Candidate(int(p.box[0]), round(min(confidence, calibration(p.probability)), 4)) for p in places
     )
-    return SliderAnswer(places[0].box, round(confidence, 4), piece_x, candidates)
+    x, y, width, height = (int(side) for side in places[0].box)
+    return SliderAnswer((x, y, width, height), round(confidence, 4), piece_x, candidates)
 
 
 def _places(logits: Floats, edges: Floats, canvas: Canvas, count: int) -> list[Place]:
@@ -105,39 +118,39 @@ def _places(logits: Floats, edges: Floats, canvas: Canvas, count: int) -> list[P
     top = max(float(logits.max()), 0.0)
     weights = np.exp(logits - top)
     probability = weights / (weights.sum() + np.exp(-top))
-    found = []
+    likeliest = []
     for _ in range(count):
         peak = int(probability.argmax())
         cells = _around(peak, height, width)
         share = float(probability[cells].sum())
         if share < LEAST:
             break
-        found.append(Place(_box(edges, probability, cells, canvas), share))
+        likeliest.append(Place(_box(edges, probability, cells), share))
         probability[cells] = 0
-    return found
+    return likeliest
 
 
 def _alike(logits: Floats, edges: Floats, canvas: Canvas, known: list[Place]) -> list[Place]:
     """Places that look like a gap and are not known yet, as candidates of small probability."""
     height, width = _inside(logits, canvas)
     likeness = 1 / (1 + np.exp(-logits[:height, :width]))
-    found: list[Place] = []
+    others: list[Place] = []
     for _ in range(CANDIDATES):
         peak = int(likeness.argmax())
         if likeness.flat[peak] < ALIKE:
             break
         cells = _around(peak, height, width)
-        box = _box(edges, likeness, cells, canvas)
-        if all(_apart(box, place.box) for place in known + found):
-            found.append(Place(box, LEAST / 2))
+        box = _box(edges, likeness, cells)
+        if all(_apart(box, place.box) for place in known + others):
+            others.append(Place(box, LEAST / 2))
         likeness[cells] = 0
-    return found
+    return others
 
 
 def _inside(logits: Floats, canvas: Canvas) -> tuple[int, int]:
     """Rows and columns of cells that lie in the picture, not in what pads it."""
-    return min(logits.shape[0], -(-canvas.size[1] // STRIDE)), min(
-        logits.shape[1], -(-canvas.size[0] // STRIDE)
+    return min(logits.shape[0], -(-canvas.pixels.shape[0] // STRIDE)), min(
+        logits.shape[1], -(-canvas.pixels.shape[1] // STRIDE)
     )
 
 
@@ -147,18 +160,23 @@ def _around(peak: int, height: int, width: int) -> tuple[slice, slice]:
     return rows, slice(max(0, column - REACH), min(width, column + REACH + 1))
 
 
-def _box(edges: Floats, weights: Floats, cells: tuple[slice, slice], canvas: Canvas) -> Box:
-    """The mean of what the cells around a peak say, by weight, in pixels of the picture that was sent and
-    inside it."""
+def _box(edges: Floats, weights: Floats, cells: tuple[slice, slice]) -> Box:
+    """The mean of what the cells around a peak say, by weight, in pixels of the canvas."""
     weight = weights[cells] / weights[cells].sum()
     y, x = np.mgrid[cells]
     left, top, right, bottom = edges[(slice(None), *cells)] * UNIT
     across, down = (x + 0.5) * STRIDE, (y + 0.5) * STRIDE
-    x0, x1 = (float((v * weight).sum()) * canvas.scale[0] for v in (across - left, across + right))
-    y0, y1 = (float((v * weight).sum()) * canvas.scale[1] for v in (down - top, down + bottom))
-    x, width = _side(x0, x1, round(canvas.size[0] * canvas.scale[0]))
-    y, height = _side(y0, y1, round(canvas.size[1] * canvas.scale[1]))
-    return x, y, width, height
+    x0, x1 = (float((v * weight).sum()) for v in (across - left, across + right))
+    y0, y1 = (float((v * weight).sum()) for v in (down - top, down + bottom))
+    return x0, y0, max(x1 - x0, 1.0), max(y1 - y0, 1.0)
+
+
+def _sent(box: Box, canvas: Canvas) -> Box:
+    """A box on the canvas in whole pixels of the picture that was sent."""
+    (x, y, width, height), (sx, sy) = box, canvas.scale
+    left, across = _side(x * sx, (x + width) * sx, round(canvas.pixels.shape[1] * sx))
+    top, down = _side(y * sy, (y + height) * sy, round(canvas.pixels.shape[0] * sy))
+    return left, top, across, down
 
 
 def _side(start: float, end: float, length: int) -> tuple[int, int]:

@@ -1,5 +1,5 @@
-"""The two slider networks as they are shipped: one finds the gap in one image, one ranks the places for a
-given piece."""
+"""The slider networks as they are shipped: one finds the gap in one image, one says where exactly its edges
+are, one ranks the places for a given piece."""
 
 import json
 from dataclasses import dataclass
@@ -61,3 +61,9 @@ def finder() -> Network:
 def ranker() -> Network:
     """The network that ranks places for a piece, opened at its first use."""
     return _network("slider_piece")
+
+
+def closer() -> Model:
+    """The network that says where the edges of one place are: (N, 3, 64, 64) in -1..1 -> (N, 4) left, top,
+    right, bottom as shares of the view."""
+    return load("slider_edges")

@@ -21,12 +21,12 @@ CLOSE, VIEW = 64, 1.6
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """`tensor`: (1, 3, H, W) float32 in -1..1; multiply its coordinates with `scale` to get pixels of the
-    picture sent."""
+    """`pixels` (h, w, 3) and, padded, the `tensor` (1, 3, H, W) float32 in -1..1; times
+    `scale` to get pixels of the picture that was sent."""
 
+    pixels: NDArray[np.uint8]
     tensor: NDArray[np.float32]
     scale: tuple[float, float]
-    size: tuple[int, int]
 
 
 def shrunk(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -73,7 +73,7 @@ def preprocess(rgb: NDArray[np.uint8]) -> Canvas:
     """The (H, W, 3) picture as the network sees it."""
     small = shrunk(rgb)
     scale = rgb.shape[1] / small.shape[1], rgb.shape[0] / small.shape[0]
-    return Canvas(tensor(padded(small)[None]), scale, (small.shape[1], small.shape[0]))
+    return Canvas(small, tensor(padded(small)[None]), scale)
 
 
 @dataclass(frozen=True, slots=True)

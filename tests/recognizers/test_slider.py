@@ -1,0 +1,252 @@
+"""The slider recognizer on small pictures of our own generator, and on input that is no slider."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from legible.errors import InvalidImage, RecognitionFailed
+from legible.recognizers.slider import recognize
+from legible.recognizers.slider.compare import changed
+from legible.recognizers.slider.decode import decode, found
+from legible.recognizers.slider.match import match
+from legible.recognizers.slider.model import Calibration
+from legible.recognizers.slider.preprocess import piece, preprocess
+from legible.tasks import Kind, SliderAnswer, SliderOptions, Task
+
+SAMPLES = Path(__file__).parent / "samples" / "slider"
+NEAR_PX = 5
+
+
+def labels() -> list[dict[str, str]]:
+    with (SAMPLES / "labels.tsv").open(encoding="utf-8") as lines:
+        return list(csv.DictReader(lines, delimiter="\t"))
+
+
+def read(image: bytes, other: bytes | None = None, threshold: float | None = None) -> SliderAnswer:
+    return recognize(Task(Kind.SLIDER, (image,), SliderOptions(other), threshold))
+
+
+def encoded(pixels: np.ndarray, form: str = "PNG") -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, form)
+    return target.getvalue()
+
+
+def photo(width: int = 300, height: int = 150, seed: int = 3) -> np.ndarray:
+    """Smooth random colours: something to cut a piece from."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 12 + 1, width // 12 + 1, 3), np.uint8)
+    return np.asarray(Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def cut(x: int, y: int, size: int = 44) -> tuple[np.ndarray, np.ndarray]:
+    """A photo with a dark square gap at x, y and the (size, size, 4) piece that was in it."""
+    whole = photo()
+    background = whole.copy()
+    background[y : y + size, x : x + size] = background[y : y + size, x : x + size] // 3
+    alpha = np.full((size, size, 1), 255, np.uint8)
+    return background, np.concatenate([whole[y : y + size, x : x + size], alpha], 2)
+
+
+@pytest.mark.parametrize("label", [r for r in labels() if r["piece"] == "-"], ids=lambda r: r["file"])
+def test_the_gap_is_found_in_one_image(label: dict[str, str]) -> None:
+    answer = read((SAMPLES / label["file"]).read_bytes())
+    assert abs(answer.box[0] - int(label["x"])) <= NEAR_PX
+    assert abs(answer.box[2] - int(label["w"])) <= 2 * NEAR_PX
+    assert answer.candidates[0].x == answer.box[0]
+
+
+@pytest.mark.parametrize("label", [r for r in labels() if r["piece_x"] != "-"], ids=lambda r: r["file"])
+def test_the_piece_is_seen_in_a_screenshot(label: dict[str, str]) -> None:
+    answer = read((SAMPLES / label["file"]).read_bytes())
+    assert answer.piece_x is not None
+    assert abs(answer.piece_x - int(label["piece_x"])) <= NEAR_PX
+
+
+@pytest.mark.parametrize("label", [r for r in labels() if r["piece"] != "-"], ids=lambda r: r["file"])
+def test_the_gap_is_found_with_the_piece(label: dict[str, str]) -> None:
+    answer = read((SAMPLES / label["file"]).read_bytes(), (SAMPLES / label["piece"]).read_bytes())
+    assert abs(answer.box[0] - int(label["x"])) <= NEAR_PX
+    assert abs(answer.box[1] - int(label["y"])) <= NEAR_PX
+
+
+def test_a_piece_that_touches_its_edge_and_one_with_margins_give_the_same_gap() -> None:
+    background, tight = cut(180, 60)
+    margins = np.pad(tight, ((5, 9), (7, 3), (0, 0)))
+    first, second = (read(encoded(background), encoded(part)) for part in (tight, margins))
+    assert first.box == second.box
+    assert (first.piece_x, second.piece_x) == (0, 7)
+
+
+@pytest.mark.parametrize("x", [0, 1, 255, 256])
+def test_a_gap_at_the_edge_of_the_background_is_found(x: int) -> None:
+    background, part = cut(x, 0)
+    assert abs(read(encoded(background), encoded(part)).box[0] - x) <= 1
+
+
+def test_a_strip_tells_the_row_of_the_gap() -> None:
+    background, part = cut(180, 60)
+    # The same hole in another row would be as good for a piece without a row.
+    background[4:48, 90:134] = photo()[4:48, 90:134] // 3
+    strip = np.pad(part, ((60, 150 - 104), (0, 0), (0, 0)))
+    answer = read(encoded(background), encoded(strip))
+    assert abs(answer.box[0] - 180) <= 1
+    assert abs(answer.box[1] - 60) <= 1
+
+
+def test_a_piece_without_alpha_is_cut_from_its_paper() -> None:
+    background, part = cut(150, 40)
+    paper = np.full((60, 60, 3), 255, np.uint8)
+    paper[8:52, 8:52] = part[:, :, :3]
+    answer = read(encoded(background, "JPEG"), encoded(paper, "JPEG"))
+    assert abs(answer.box[0] - 150) <= 2
+    assert answer.piece_x is not None
+    assert abs(answer.piece_x - 8) <= 2
+
+
+def test_the_whole_photo_is_taken_as_the_second_image() -> None:
+    background, _ = cut(201, 33)
+    answer = read(encoded(background), encoded(photo()))
+    assert answer.box == (201, 33, 44, 44)
+
+
+def test_a_large_picture_is_answered_in_its_own_pixels() -> None:
+    background, part = cut(180, 60)
+    large, larger = (Image.fromarray(p).resize((p.shape[1] * 4, p.shape[0] * 4)) for p in (background, part))
+    answer = read(encoded(np.asarray(large)), encoded(np.asarray(larger)))
+    assert abs(answer.box[0] - 720) <= 8
+    assert abs(answer.box[2] - 176) <= 8
+
+
+def test_candidates_are_ranked_and_the_first_is_the_answer() -> None:
+    background, part = cut(180, 60)
+    background[60:104, 90:134] = photo()[60:104, 90:134] // 3
+    answer = read(encoded(background), encoded(part))
+    confidences = [one.confidence for one in answer.candidates]
+    assert confidences == sorted(confidences, reverse=True)
+    assert answer.candidates[0].confidence == answer.confidence
+    assert answer.candidates[0].x == answer.box[0]
+
+
+def test_a_picture_without_a_gap_is_refused() -> None:
+    with pytest.raises(RecognitionFailed, match="no gap was found") as refusal:
+        read(encoded(np.full((150, 300, 3), 200, np.uint8)))
+    assert refusal.value.threshold is not None
+    assert refusal.value.confidence is not None
+    assert refusal.value.confidence < refusal.value.threshold
+
+
+def test_a_piece_that_fits_nowhere_is_refused() -> None:
+    _, part = cut(180, 60)
+    with pytest.raises(RecognitionFailed, match="fits nowhere"):
+        read(encoded(np.full((150, 300, 3), 200, np.uint8)), encoded(part))
+
+
+def test_a_threshold_of_one_refuses_and_tells_the_confidence() -> None:
+    background, part = cut(180, 60)
+    with pytest.raises(RecognitionFailed) as refusal:
+        read(encoded(background), encoded(part), threshold=1.1)
+    assert refusal.value.threshold == 1.1
+    assert 0 < (refusal.value.confidence or 0) <= 1
+
+
+def refusal_of(image: bytes, other: bytes | None = None) -> str:
+    with pytest.raises(InvalidImage) as refusal:
+        read(image, other)
+    return refusal.value.message
+
+
+def test_a_piece_larger_than_the_background_is_refused() -> None:
+    background, part = cut(180, 60)
+    message = refusal_of(encoded(part[:, :, :3]), encoded(background))
+    assert "piece: got a piece of 300x150 pixels for a background of 44x44" in message
+
+
+def test_the_same_image_twice_is_refused() -> None:
+    background, _ = cut(180, 60)
+    assert "piece: got the same picture as image" in refusal_of(encoded(background), encoded(background))
+    assert "piece: got the same picture as image" in refusal_of(
+        encoded(background), encoded(background, "BMP")
+    )
+
+
+def test_only_the_piece_is_refused() -> None:
+    _, part = cut(180, 60)
+    strip = np.pad(part, ((60, 46), (0, 0), (0, 0)))
+    assert "image: got a picture that is mostly transparent" in refusal_of(encoded(strip))
+
+
+def test_an_empty_piece_is_refused() -> None:
+    background, part = cut(180, 60)
+    part[:, :, 3] = 0
+    assert "piece: got a picture in which nothing can be seen" in refusal_of(
+        encoded(background), encoded(part)
+    )
+
+
+def test_a_broken_piece_is_refused_by_name() -> None:
+    background, part = cut(180, 60)
+    assert re.match(
+        r"piece: got \d+ bytes that are no whole picture", refusal_of(encoded(background), encoded(part)[:60])
+    )
+
+
+def test_pictures_that_do_not_differ_in_one_place_are_refused() -> None:
+    with pytest.raises(RecognitionFailed, match="do not differ in one place"):
+        read(encoded(photo(seed=3)), encoded(photo(seed=4)))
+
+
+def test_difference_is_shared_out_among_places() -> None:
+    background, _ = cut(201, 33)
+    background[80:120, 20:60] = 0
+    places = changed(background, photo())
+    assert {tuple(int(v) for v in place.box) for place in places} == {(201, 33, 44, 44), (20, 80, 40, 40)}
+    assert sum(place.probability for place in places) == pytest.approx(1, abs=0.05)
+
+
+@given(
+    st.integers(2, 60),
+    st.integers(2, 60),
+    st.integers(2, 40),
+    st.integers(2, 40),
+    st.integers(0, 9),
+    st.booleans(),
+)
+def test_match_stays_inside_any_background(
+    w: int, h: int, pw: int, ph: int, seed: int, rows_agree: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    background = rng.integers(0, 256, (h, w, 3), np.uint8)
+    alpha = rng.integers(0, 2, (ph, pw), np.uint8) * 255
+    part = piece(rng.integers(0, 256, (ph, pw, 3), np.uint8), alpha)
+    if part is None:
+        return
+    found = match(background, part, rows_agree)
+    assert len(found.boxes) == len(found.features)
+    assert np.isfinite(found.features).all()
+    for x, y, width, height in found.boxes:
+        assert 0 <= x <= x + width <= w
+        assert 0 <= y <= y + height <= h
+
+
+@given(st.integers(2, 500), st.integers(2, 500), st.integers(0, 99), st.floats(0.1, 12))
+def test_decode_answers_inside_the_picture_or_refuses(w: int, h: int, seed: int, spread: float) -> None:
+    canvas = preprocess(np.zeros((h, w, 3), np.uint8))
+    rng = np.random.default_rng(seed)
+    maps = rng.normal(0, spread, (11, canvas.tensor.shape[2] // 4, canvas.tensor.shape[3] // 4)).astype(
+        np.float32
+    )
+    try:
+        answer = decode(found(maps, canvas), canvas, Calibration(), 0.1)
+    except RecognitionFailed:
+        return
+    x, y, width, height = answer.box
+    assert 0 <= x <= x + width <= w
+    assert 0 <= y <= y + height <= h
+    assert 0.1 <= answer.confidence <= 1
