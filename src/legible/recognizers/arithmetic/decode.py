@@ -5,12 +5,17 @@ from numpy.typing import NDArray
 
 from legible.errors import RecognitionFailed
 from legible.recognizers.arithmetic.expression import NotASum, NoWholeAnswer, Sum, parse
-from legible.recognizers.text.decode import candidates, restrict
+from legible.recognizers.text.decode import SURE, beam_search, greedy, restrict
 from legible.recognizers.text.model import Network
 from legible.tasks import ArithmeticAnswer
 
 Floats = NDArray[np.float32]
 
+LONGEST = 16  # characters of a sum
+BEAM, LEAST = 16, 0.004
+WITHOUT_ANSWER = (
+    0.1  # sites hardly ever ask what has no whole answer: where the reading is unsure, it is another
+)
 CHARS = "0123456789+-*/÷x=?加减乘除上去以等于几是多少零一二三四五六七八九十"
 
 
@@ -35,14 +40,21 @@ def decode(probs: Floats, network: Network, threshold: float | None = None) -> A
 
 
 def find_sum(probs: Floats) -> tuple[Sum, float] | None:
-    """The likeliest reading that is a sum: the best path nearly always, else the first of the beam."""
-    for count in (1, 12):
-        for reading in candidates(probs, CHARS, count=count):
-            try:
-                return parse(reading.text), reading.probability
-            except NoWholeAnswer:
-                # It was understood: a less likely reading that happens to have an answer would be a guess.
-                return None
-            except NotASum:
-                continue
-    return None
+    """The likeliest sum: the best path where that is sure, else what the likely readings add up to."""
+    best = greedy(probs, CHARS)
+    readings = [best] if best.probability >= SURE else beam_search(probs, CHARS, 1, LONGEST, BEAM, LEAST)
+    # "3+5=?" and "3+5=" ask the same: their probabilities belong together.
+    likely: dict[Sum | None, float] = {}
+    for reading in readings:
+        try:
+            asked = parse(reading.text)
+        except NoWholeAnswer:
+            asked = None
+        except NotASum:
+            continue
+        share = 1.0 if asked else WITHOUT_ANSWER
+        likely[asked] = likely.get(asked, 0.0) + share * reading.probability
+    if not likely:
+        return None
+    asked, probability = max(likely.items(), key=lambda item: item[1])
+    return None if asked is None else (asked, min(1.0, probability))

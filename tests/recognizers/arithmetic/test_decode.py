@@ -1,0 +1,50 @@
+"""From frames to the sum that they most likely show."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from legible.errors import RecognitionFailed
+from legible.recognizers.arithmetic.decode import CHARS, decode
+from legible.recognizers.text.model import Calibration, Network
+
+NETWORK = Network(None, CHARS, Calibration(), Calibration())  # type: ignore[arg-type]
+
+
+def frames(text: str, sure: float = 0.999) -> NDArray[np.float32]:
+    """Probabilities that show each character for two frames, with a blank between."""
+    rows = []
+    for char in text:
+        for symbol in (CHARS.index(char), CHARS.index(char), len(CHARS)):
+            row = np.full(len(CHARS) + 1, (1 - sure) / len(CHARS))
+            row[symbol] = sure
+            rows.append(row)
+    return np.array(rows, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("text", "expression", "value"),
+    [
+        ("3+5=?", "3+5", "8"),
+        ("9-12=", "9-12", "-3"),
+        ("7x8", "7*8", "56"),
+        ("八加四=?", "8+4", "12"),
+        ("8÷2=?", "8/2", "4"),
+    ],
+)
+def test_a_sum_is_read_and_worked_out(text: str, expression: str, value: str) -> None:
+    answer = decode(frames(text), NETWORK)
+    assert (answer.expression, answer.text) == (expression, value)
+
+
+@pytest.mark.parametrize("text", ["7/2=?", "5÷0=?", "3+=?", "+4=?", "12"])
+def test_what_cannot_be_answered_is_refused(text: str) -> None:
+    with pytest.raises(RecognitionFailed):
+        decode(frames(text), NETWORK, threshold=0.5)
+
+
+def test_a_sign_that_is_nearly_lost_is_found_since_a_sum_needs_one() -> None:
+    doubt = frames("3+5=")
+    plus = CHARS.index("+")
+    doubt[3:5, -1], doubt[3:5, plus] = 0.6, 0.39
+    assert decode(doubt, NETWORK, threshold=0.0).expression == "3+5"
