@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from legible import images
 from legible.errors import Refusal
 from legible.recognizers import slider
 from legible.recognizers.slider.model import finder, ranker
+from legible.recognizers.slider.preprocess import piece as visible
 from legible.tasks import Kind, SliderAnswer, SliderOptions, Task
 
 NEAR_PX = 5
@@ -65,12 +67,16 @@ def theirs() -> Reader | None:
     def read(image: bytes, piece: bytes | None) -> SliderAnswer | None:
         if piece is None:
             return None
+        picture = images.decode(piece)
+        part = visible(picture.rgb, picture.alpha)
         try:
-            x0, y0, x1, y1 = engine.slide_match(piece, image)["target"]
+            middle = engine.slide_match(piece, image)["target_x"]
         # Whatever it raises, it has not answered.
         except Exception:
             return None
-        return SliderAnswer((x0, y0, x1 - x0, y1 - y0), 1.0)
+        # It tells the middle of the whole second picture; the gap begins where its piece is visible.
+        left = middle - picture.rgb.shape[1] // 2 + (part.x if part else 0)
+        return SliderAnswer((left, 0, 1, 1), 1.0)
 
     return read
 
