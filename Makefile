@@ -46,9 +46,10 @@ migration: $(VENV)/.test  ## [m="why"] — a new migration, from what changed in
 	  new_migration(sys.argv[1], Path(tempfile.mkdtemp()))' "$(m)"
 	@$(BIN)/ruff format src/legible/db/migrations
 
+# -P: else benchmarks/click.py would be taken for the library of that name.
 bench: $(VENV)/.test  ## [k=KIND] — a measurement, with the row for docs/benchmarks.md
 	$(if $(wildcard benchmarks/$(k).py),,$(error Say which: make bench k=load))
-	@$(BIN)/python benchmarks/$(k).py $(args)
+	@$(BIN)/python -P benchmarks/$(k).py $(args)
 
 train: $(VENV)/.train  ## [k=KIND] — train further and export the weights; needs the extra `train`, with PyTorch
 	$(if $(wildcard training/$(k)/train.py),,$(error Say which: make train k=text))

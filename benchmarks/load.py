@@ -157,14 +157,14 @@ def run_legible(*words: object) -> str:
 
 
 def measure_peer(folder: Path, arguments: argparse.Namespace) -> list[Row]:
-    command = [arguments.peer_python, HERE / "peer.py"]
+    command = [arguments.peer_python, "-P", HERE / "peer.py"]
     with running("ddddocr", command, folder) as server:
         return [measure(server, "/", "none", clients, arguments)[0] for clients in CLIENTS]
 
 
 def measure_commits(arguments: argparse.Namespace) -> str:
     """What `journal.py` prints: durable billing commits, without inference."""
-    command = [sys.executable, HERE / "journal.py", "--seconds", str(arguments.seconds)]
+    command = [sys.executable, "-P", HERE / "journal.py", "--seconds", str(arguments.seconds)]
     if arguments.folder:
         command += ["--folder", arguments.folder]
     with screen.status("Durable billing commits, without inference"):
@@ -224,7 +224,7 @@ def measure(
 def drive(url: str, key: str, image: str, clients: int, seconds: float) -> dict[str, object]:
     """What `client.py`, as a process of its own, has measured."""
     asked = {"url": url, "key": key, "image": image, "clients": clients, "seconds": seconds}
-    command = [sys.executable, str(HERE / "client.py")]
+    command = [sys.executable, "-P", str(HERE / "client.py")]
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"The client failed: {done.stderr[-2000:]}")

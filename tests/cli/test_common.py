@@ -1,3 +1,6 @@
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from tests.commands import Legible, run
@@ -42,6 +45,15 @@ def test_a_database_that_does_not_answer_is_a_sentence_without_its_password(bare
 def test_a_database_of_another_make_is_a_sentence(bare: Legible) -> None:
     ran = bare("types", "--database", "mysql://localhost/legible")
     assert (ran.code, "allowed: sqlite:///path/to/file or postgresql://" in ran.err) == (1, True)
+
+
+def test_a_database_of_a_newer_version_is_left_as_it_is(legible: Legible, tmp_path) -> None:
+    with closing(sqlite3.connect(tmp_path / "legible.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    assert (legible("types").code, "another version" in legible("types").err) == (1, True)
+    ran = legible("db", "upgrade")
+    assert (ran.code, "made by a newer Legible" in ran.err) == (1, True)
 
 
 def test_a_setting_that_is_wrong_is_named(bare: Legible) -> None:

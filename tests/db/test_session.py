@@ -5,7 +5,9 @@ from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
+from legible.db import session
 from legible.db.session import Database, upgrade
 from legible.db.tables import Base
 
@@ -21,6 +23,11 @@ def test_a_migrated_database_is_current_and_an_empty_one_is_not(database: Databa
     empty = Database(f"sqlite:///{tmp_path / 'empty.db'}")
     assert not empty.is_current()
     empty.close()
+
+
+def test_the_newest_migration_is_the_one_that_alembic_leads_to() -> None:
+    scripts = ScriptDirectory(str(Path(session.__file__).parent / "migrations"))
+    assert scripts.get_heads() == [session.newest_migration()]
 
 
 def test_upgrading_again_changes_nothing(database: Database, database_url: str) -> None:

@@ -71,7 +71,7 @@ def _opened(url: str, create: bool) -> "Database":
     # Imported here, so that a command that needs no database starts without SQLAlchemy.
     from sqlalchemy.exc import DBAPIError
 
-    from legible.db.session import Database, database_url, upgrade
+    from legible.db.session import Database, database_url
 
     try:
         parsed = database_url(url)
@@ -84,9 +84,9 @@ def _opened(url: str, create: bool) -> "Database":
             "name another with --data, or make it with `legible db upgrade`."
         )
     try:
-        if create:
-            upgrade(url)
         database = Database(url)
+        if create and not database.is_current():
+            _upgrade(url, shown)
         if database.is_current():
             return database
         database.close()
@@ -98,6 +98,19 @@ def _opened(url: str, create: bool) -> "Database":
             f"The database {shown} needs the package {error.name}: install legible[postgres]."
         ) from None
     raise Failure(f"The database {shown} is from another version of Legible: run `legible db upgrade` first.")
+
+
+def _upgrade(url: str, shown: str) -> None:
+    from alembic.util import CommandError
+
+    from legible.db.session import upgrade
+
+    try:
+        upgrade(url)
+    except CommandError as error:
+        raise Failure(
+            f"Cannot upgrade {shown}: {error}; was it made by a newer Legible? Install that."
+        ) from None
 
 
 def print_json(value: Any) -> None:
