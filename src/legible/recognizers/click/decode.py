@@ -30,8 +30,8 @@ class Calibration:
         return min(SUREST, 1 / (1 + math.exp(-(self.slope * margin + self.offset))))
 
 
-# Fitted by `python -m training.click.calibrate --count 30 --fit` on 38 to 112 drawn scenes each; the two with few
-# scenes are set by hand, on the careful side. See docs/models/click.md.
+# Fitted by `python -m training.click.calibrate --count 30 --fit` on 38 to 112 drawn scenes each; the two with
+# few scenes are set by hand, on the careful side. See docs/models/click.md.
 CALIBRATIONS: Mapping[tuple[Rule, str], Calibration] = {
     (Rule.ODD, "discs"): Calibration(2.15, -0.30),
     (Rule.ODD, "things"): Calibration(3.02, -0.64),
