@@ -16,7 +16,8 @@ from legible.db.tables import ApiKey, Call, Entry
 
 router = APIRouter()
 
-SOON_MS = 7 * 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+SOON_MS = 7 * DAY_MS
 SHOWN_CALLS = 8
 
 
@@ -40,7 +41,7 @@ def overview(visit: MemberDep) -> Response:
             charts=_charts(visit, month),
             calls=calls,
             has_key=bool(keys),
-            expiring=[key for key in keys if key.expires_ms and key.expires_ms < now_ms() + SOON_MS],
+            expiring=[key for key in keys if _expires_soon(key)],
             low=_is_low(visit),
         )
 
@@ -51,6 +52,13 @@ def _usable_keys(session: Session, account_id: int) -> list[ApiKey]:
         ApiKey.account_id == account_id, ApiKey.revoked_ms.is_(None), ApiKey.is_enabled
     )
     return [key for key in session.scalars(keys) if key.expires_ms is None or key.expires_ms > now]
+
+
+def _expires_soon(key: ApiKey) -> bool:
+    """Within a week; not a key that was made for an hour only."""
+    if key.expires_ms is None or key.expires_ms - key.created_ms < DAY_MS:
+        return False
+    return key.expires_ms < now_ms() + SOON_MS
 
 
 def _granted(session: Session, account_id: int) -> int:
