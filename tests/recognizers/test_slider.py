@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,15 @@ def test_a_large_picture_is_answered_in_its_own_pixels() -> None:
     answer = read(encoded(np.asarray(large)), encoded(np.asarray(larger)))
     assert abs(answer.box[0] - 720) <= 8
     assert abs(answer.box[2] - 176) <= 8
+
+
+def test_a_tiny_piece_in_a_huge_picture_does_not_take_seconds() -> None:
+    large = np.asarray(Image.fromarray(photo()).resize((4000, 2000)))
+    part = piece(large[900:924, 3000:3024], None)
+    assert part is not None
+    start = time.process_time()
+    assert len(match(large, part, False).boxes)
+    assert time.process_time() - start < 2
 
 
 def test_candidates_are_ranked_and_the_first_is_the_answer() -> None:

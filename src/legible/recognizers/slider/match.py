@@ -17,6 +17,8 @@ Places = NDArray[np.int64]
 # pixels a side.
 MAX_AREA: Final = 90_000
 SMALLEST: Final = 24
+# However small the piece is, no picture is matched at more pixels than this: it would take seconds.
+HARD_AREA: Final = 1_000_000
 # A gradient (grey levels a pixel) of this size counts half.
 SOFT: Final = 12.0
 # Places taken from the outline and from the content, and how far apart they are at half size, in pixels.
@@ -87,6 +89,7 @@ def _smaller(background: Pixels, piece: Piece) -> tuple[Pixels, Piece, float]:
     sent."""
     height, width = background.shape[:2]
     scale = min((width * height / MAX_AREA) ** 0.5, min(piece.mask.shape) / SMALLEST)
+    scale = max(scale, (width * height / HARD_AREA) ** 0.5)
     if scale <= 1.2:
         return background, piece, 1.0
     small = cv2.resize(
@@ -95,6 +98,7 @@ def _smaller(background: Pixels, piece: Piece) -> tuple[Pixels, Piece, float]:
     size = max(1, round(piece.mask.shape[1] / scale)), max(1, round(piece.mask.shape[0] / scale))
     rgb = np.asarray(cv2.resize(piece.rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
     mask = (cv2.resize(piece.mask * 255, size, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
+    mask = mask if mask.any() else np.ones_like(mask)
     shrunk = Piece(
         rgb, mask, round(piece.x / scale), round(piece.y / scale), round(piece.height / scale), piece.outlined
     )
@@ -220,10 +224,9 @@ def _refined(
             kept.append(int(index))
     places = best[kept]
     along = _along(field, outline, places[:, None])[:, 0]
-    sectors = np.stack(
-        [(along[:, outline.sector == s] ** 2).mean(1) for s in range(SECTORS) if (outline.sector == s).any()],
-        1,
-    )
+    # A sector of an odd piece may hold no point of its outline: then it counts as any other.
+    parts = [outline.sector == s for s in range(SECTORS)]
+    sectors = np.stack([(along[:, part if part.any() else ...] ** 2).mean(1) for part in parts], 1)
     sectors.sort(axis=1)
     signed = along.mean(1)
     fit = [
