@@ -239,7 +239,7 @@ class Journal:
         except self._book.down:
             if not self._book.is_broken:
                 raise
-        # The database was started again while nobody called: nothing was begun yet, so a new connection will do.
+        # The database was started again while nobody called: nothing was begun, so a new connection will do.
         self._book.close()
         return self._book.hold(accounts, keys, tokens, len(group))
 
