@@ -57,6 +57,7 @@ EMA = 0.998
 VIEWS = 3  # spoiled views of a common tile; rare labels get up to MOST_VIEWS
 MOST_VIEWS = 12
 VIEWS_OF_LABEL = 1500  # what a rare label should reach
+NONE = 2.0  # tiles with none of the labels are drawn this much more often: they are most of a challenge
 BALANCE = 0.5  # a label is drawn as often as its count to this power
 SURE = 0.35  # a second label that the network itself sees in a training tile does not count from here on
 SHARE_OF_TILES = 0.66
@@ -194,9 +195,18 @@ def predict(net: nn.Module, x: NDArray[np.float16], size: int = 128) -> NDArray[
     return np.concatenate(parts)
 
 
+def first_label(logits: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(N, labels + 1) -> (N,) the strongest label; a school bus before a bus, and a taxi before a car."""
+    chosen = logits.argmax(1)
+    for part, whole in (("taxi", "car"), ("school_bus", "bus")):
+        narrow, wide = FOLDERS.index(part), FOLDERS.index(whole)
+        chosen[(chosen == wide) & (logits[:, narrow] > 0)] = narrow
+    return chosen
+
+
 def top1(logits: NDArray[np.float32], positive: NDArray[np.uint8], main: NDArray[np.int64]) -> float:
     """Share of tiles whose first label is one that the tile has (none, for the others)."""
-    best = logits.argmax(1)
+    best = first_label(logits)
     has = np.concatenate([positive, (main == OTHER)[:, None]], 1)
     return float(has[np.arange(len(best)), best].mean())
 
@@ -236,13 +246,15 @@ class Clock:
                 losses.append(training.step(*draw()))  # type: ignore[operator]
                 note = f"{training.steps} steps, loss {np.mean(losses[-50:]):.3f}"
                 progress.update(task, completed=training.part, note=note)
-                if time.time() - told > 60 or training.part >= 1:
+                if time.time() - told > 60 or training.part >= 1 or self.stopped:
                     print(
                         f"{training.name}: {minutes:.1f} min, {time.process_time():.0f} s of CPU, {note}",
                         flush=True,
                     )
                     done(training.part)  # type: ignore[operator]
                     told = time.time()
+        if self.stopped:
+            sys.exit("stopped; the same command goes on from the checkpoint")
 
 
 def half(net: nn.Module) -> dict[str, Tensor]:
@@ -275,6 +287,7 @@ def train_tiles(a: argparse.Namespace, tiles: Tiles, early: Early, state: dict[s
     training.part = float(state.get("tiles_part", 0.0))  # type: ignore[arg-type]
     rows = np.flatnonzero(tiles.split[of] == TRAIN)
     often = np.maximum(np.bincount(tiles.main[of[rows]], minlength=OTHER + 1), 1) ** (BALANCE - 1.0)
+    often[OTHER] *= NONE
     chance = often[tiles.main[of[rows]]]
     chance /= chance.sum()
     rng = np.random.default_rng(a.seed + 1000 * int(1e3 * training.part))
