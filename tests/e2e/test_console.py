@@ -231,7 +231,8 @@ def prepared(site: Site, page: Page) -> None:
     read(page)
 
 
-SCREENS = [(360, "dark"), (1280, "light"), (360, "light"), (1280, "dark")]
+# Between the two languages, every width is seen in light and dark.
+SCREENS = {"zh": [(360, "dark"), (1280, "light")], "en": [(360, "light"), (1280, "dark")]}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -249,7 +250,7 @@ def test_every_page_fits_every_screen(site: Site, chromium, language) -> None:
 
 def look(page: Page, language: str, path: str) -> None:
     """Nothing is wider than the screen, nothing is left in English; and a picture is kept of each."""
-    for width, scheme in SCREENS:
+    for width, scheme in SCREENS[language]:
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=scheme)
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
