@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -220,6 +220,7 @@ def test_difference_is_shared_out_among_places() -> None:
     assert sum(place.probability for place in places) == pytest.approx(1, abs=0.05)
 
 
+@settings(deadline=None)
 @given(
     st.integers(2, 60),
     st.integers(2, 60),
@@ -245,6 +246,7 @@ def test_match_stays_inside_any_background(
         assert 0 <= y <= y + height <= h
 
 
+@settings(deadline=None)
 @given(st.integers(2, 500), st.integers(2, 500), st.integers(0, 99), st.floats(0.1, 12))
 def test_decode_answers_inside_the_picture_or_refuses(w: int, h: int, seed: int, spread: float) -> None:
     canvas = preprocess(np.zeros((h, w, 3), np.uint8))
