@@ -130,7 +130,7 @@ class Book(ABC):
     @property
     @abstractmethod
     def is_broken(self) -> bool:
-        """Whether the connection is gone for good (its server was started again, say): a new one is needed."""
+        """Whether the connection is gone for good (its server was started again): a new one is needed."""
 
     @abstractmethod
     def has_call(self, trace_id: str) -> bool: ...
