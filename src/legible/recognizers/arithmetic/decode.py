@@ -15,8 +15,8 @@ Floats = NDArray[np.float32]
 
 LONGEST = 16  # characters of a sum
 BEAM, LEAST = 16, 0.004
-# Sites hardly ever ask what has no whole answer, or write one number in digits and the other in Chinese: where
-# the reading is unsure, it is more likely another one.
+# Sites hardly ever ask what has no whole answer, or write one number in digits and the other in Chinese: an
+# unsure reading of that kind is more likely another one.
 UNUSUAL = 0.1
 HAN_NUMERALS = HAN_DIGITS + "十"
 CHARS = "0123456789+-*/÷x=?加减乘除上去以等于几是多少零一二三四五六七八九十"
