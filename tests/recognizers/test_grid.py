@@ -222,3 +222,24 @@ def test_the_same_picture_has_the_same_answer_as_png_and_as_webp() -> None:
     target = io.BytesIO()
     Image.fromarray(picture).save(target, "WEBP", lossless=True)
     assert recognize(Task(Kind.GRID, (target.getvalue(),), GridOptions(LABEL), 0.5)) == one
+
+
+def grid_of(crossings: set[int]) -> NDArray[np.uint8]:
+    """3x3: crossings at these places, lights at the others."""
+    drawn = [crossing() if tile in crossings else lights() for tile in range(9)]
+    return np.vstack([np.hstack(drawn[row : row + 3]) for row in (0, 3, 6)])
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+@pytest.mark.parametrize("question", ["/m/014xcs", "Select all images with crosswalks", "人行横道"])
+def test_crossings_are_found_among_traffic_lights(form: str, question: str) -> None:
+    picture = encoded(grid_of({1, 4, 6}), form)
+    answer = recognize(Task(Kind.GRID, (picture,), GridOptions(question)))
+    assert (answer.label, answer.objects) == ("/m/014xcs", (1, 4, 6))
+
+
+def test_a_single_tile_shows_what_it_shows_and_nothing_else() -> None:
+    assert read(lights(), "traffic lights").objects == (0,)
+    assert read(lights(), "boats").objects == ()
+    assert read(crossing(), "crosswalks").objects == (0,)
+    assert read(crossing(), "fire hydrant").objects == ()
