@@ -126,6 +126,17 @@ def report(rows: list[Row], threshold: float) -> dict[str, float]:
     }
 
 
+def outcome(rows: list[Row], threshold: float) -> str:
+    """What a caller gets at that threshold."""
+    answered = [r for r in rows if r.confidence >= threshold and r.got]
+    right = sum(r.right for r in answered)
+    n = len(rows) / 100
+    return (
+        f"threshold {threshold:.3f}: right {right / n:.1f}%, wrong {(len(answered) - right) / n:.1f}%, "
+        f"refused {100 - len(answered) / n:.1f}%; right of the answered {100 * right / max(1, len(answered)):.1f}%"
+    )
+
+
 def bins(rows: list[Row]) -> list[tuple[float, float, int]]:
     """(mean confidence, share right, count) of the rows in ten equal steps of confidence."""
     result = []
@@ -191,12 +202,17 @@ def main() -> None:
     rows = measure(ours(a.kind), labelled(a.folder, column))
     summary = report(rows, calibration.threshold)
     print(json.dumps(summary))
+    sure = json.loads(net.model.metadata[f"calibration_{a.kind}"]).get("threshold_97", 1.0)
+    for threshold in (calibration.threshold, sure):
+        print(f"{a.folder.name} at", outcome(rows, threshold))
     if a.compare and (other := theirs()):
         print("ddddocr:", json.dumps(report(measure(other, labelled(a.folder, column)), 0.0)))
     sets = {a.folder.name: rows}
     if a.fresh:
         sets["fresh pictures"] = measure(ours(a.kind), labelled(a.fresh, column))
         print("fresh:", json.dumps(report(sets["fresh pictures"], calibration.threshold)))
+        for threshold in (calibration.threshold, sure):
+            print("fresh pictures at", outcome(sets["fresh pictures"], threshold))
     if a.reliability:
         reliability(sets, a.reliability)
     if a.json:

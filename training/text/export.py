@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument(
         "--threshold",
         type=float,
-        default=0.15,
+        default=0.5,
         help="under this the package refuses; 0.97 takes the one of PRECISION",
     )
     parser.add_argument("--quick", action="store_true", help="leave out the comparison of fp32 and int8")
