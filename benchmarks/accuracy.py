@@ -132,8 +132,8 @@ def outcome(rows: list[Row], threshold: float) -> str:
     right = sum(r.right for r in answered)
     n = len(rows) / 100
     return (
-        f"threshold {threshold:.3f}: right {right / n:.1f}%, wrong {(len(answered) - right) / n:.1f}%, "
-        f"refused {100 - len(answered) / n:.1f}%; right of the answered {100 * right / max(1, len(answered)):.1f}%"
+        f"threshold {threshold:.3f}: right {right / n:.1f}%, wrong {(len(answered) - right) / n:.1f}%, refused "
+        f"{100 - len(answered) / n:.1f}%; right of the answered {100 * right / max(1, len(answered)):.1f}%"
     )
 
 
