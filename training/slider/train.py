@@ -238,6 +238,10 @@ def optimizer(net: SliderNet) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
 
+# What a run in an empty folder starts from.
+KEPT = Path(__file__).with_name("checkpoint.pt")
+
+
 class Run:
     """The network, its average, the optimizer and the time spent: what a checkpoint holds."""
 
@@ -249,6 +253,8 @@ class Run:
         self.optimizer = optimizer(self.net)
         if file.exists():
             self._load(torch.load(file, weights_only=True))
+        elif KEPT.exists():
+            self._start_from(torch.load(KEPT, weights_only=True))
 
     def _load(self, state: dict[str, Any]) -> None:
         if state["folded"]:
@@ -257,6 +263,18 @@ class Run:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
+
+    def _start_from(self, kept: dict[str, Any]) -> None:
+        """A network that was trained before, with a new optimizer and the whole schedule before it."""
+        if kept["folded"]:
+            self.fold()
+        self.net.load_state_dict(kept["average"])
+        self.average.load_state_dict(kept["average"])
+
+    def keep(self) -> None:
+        """Puts the network into the repository, in half precision."""
+        half = {k: v.half() if v.is_floating_point() else v for k, v in self.average.state_dict().items()}
+        torch.save({"average": half, "folded": self.folded}, KEPT)
 
     def save(self) -> None:
         state = {
@@ -321,6 +339,7 @@ def train(folder: Path, minutes: float) -> None:
             run_.save()
             console.print(check(run_.average, held_out))
     run_.save()
+    run_.keep()
     console.print(check(run_.average, held_out, limit=4096))
 
 
