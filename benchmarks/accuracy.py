@@ -131,9 +131,11 @@ def outcome(rows: list[Row], threshold: float) -> str:
     answered = [r for r in rows if r.confidence >= threshold and r.got]
     right = sum(r.right for r in answered)
     n = len(rows) / 100
+    refused, wrong = 100 - len(answered) / n, (len(answered) - right) / n
+    share = 100 * right / max(1, len(answered))
     return (
-        f"threshold {threshold:.3f}: right {right / n:.1f}%, wrong {(len(answered) - right) / n:.1f}%, refused "
-        f"{100 - len(answered) / n:.1f}%; right of the answered {100 * right / max(1, len(answered)):.1f}%"
+        f"threshold {threshold:.3f}: right {right / n:.1f}%, wrong {wrong:.1f}%, refused {refused:.1f}%; "
+        f"right of the answered {share:.1f}%"
     )
 
 
