@@ -79,6 +79,6 @@ def load(name: str) -> Model:
 
 
 def _give_memory_back() -> None:
-    """Opening a session leaves free pages in the heap, which glibc keeps unless told (20 MB for six models)."""
+    """Opening a session leaves free pages in the heap, that glibc keeps (20 MB for six models)."""
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
