@@ -1,0 +1,51 @@
+"""The shipped weights read a few pictures that our own generator drew."""
+
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from legible.errors import InvalidImage, RecognitionFailed
+from legible.recognizers import arithmetic, text
+from legible.tasks import ArithmeticAnswer, ArithmeticOptions, Kind, Task, TextOptions
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+
+def labelled(kind: str) -> list[list[str]]:
+    return [line.split("\t") for line in (SAMPLES / kind / "labels.tsv").read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(("file", "label"), labelled("text"))
+def test_a_text_is_read_with_case(file: str, label: str) -> None:
+    answer = text.recognize(Task(Kind.TEXT, ((SAMPLES / "text" / file).read_bytes(),), TextOptions()))
+    assert answer.text == label
+    assert "".join(c.text for c in answer.characters) == label
+
+
+@pytest.mark.parametrize(("file", "label", "value"), labelled("arithmetic"))
+def test_a_sum_is_read_and_worked_out(file: str, label: str, value: str) -> None:
+    image = (SAMPLES / "arithmetic" / file).read_bytes()
+    answer: ArithmeticAnswer = arithmetic.recognize(Task(Kind.ARITHMETIC, (image,), ArithmeticOptions()))
+    assert answer.text == value
+
+
+def test_what_the_caller_knows_is_kept_to() -> None:
+    file, label = labelled("text")[0]
+    image = (SAMPLES / "text" / file).read_bytes()
+    assert text.recognize(Task(Kind.TEXT, (image,), TextOptions(charset="lower"))).text == label.lower()
+    digits = text.recognize(Task(Kind.TEXT, (image,), TextOptions(charset="digits"), 0.0))
+    assert digits.text.isdigit()
+
+
+def test_a_picture_without_text_is_refused() -> None:
+    data = BytesIO()
+    Image.new("RGB", (120, 40), "white").save(data, "PNG")
+    with pytest.raises(RecognitionFailed):
+        text.recognize(Task(Kind.TEXT, (data.getvalue(),), TextOptions()))
+
+
+def test_what_is_no_picture_is_refused_as_such() -> None:
+    with pytest.raises(InvalidImage):
+        text.recognize(Task(Kind.TEXT, (b"not a picture",), TextOptions()))
