@@ -35,8 +35,9 @@ def test_what_the_caller_knows_is_kept_to() -> None:
     file, label = labelled("text")[0]
     image = (SAMPLES / "text" / file).read_bytes()
     assert text.recognize(Task(Kind.TEXT, (image,), TextOptions(charset="lower"))).text == label.lower()
-    digits = text.recognize(Task(Kind.TEXT, (image,), TextOptions(charset="digits"), 0.0))
-    assert digits.text.isdigit()
+    assert text.recognize(Task(Kind.TEXT, (image,), TextOptions(case="upper"))).text == label.upper()
+    with pytest.raises(RecognitionFailed):
+        text.recognize(Task(Kind.TEXT, (image,), TextOptions(charset="digits")))
 
 
 def test_a_picture_without_text_is_refused() -> None:
