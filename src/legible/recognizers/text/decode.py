@@ -107,10 +107,9 @@ def candidates(
         if min_length <= len(best.text) <= max_length:
             if best.probability >= SURE:
                 return [best]
-            return beam_search(probs, chars, max(1, min_length), max_length, QUICK_BEAM, QUICK_LEAST)[:1] or [
-                best
-            ]
-    return beam_search(probs, chars, max(1, min_length), max_length)[:count]
+            quick = beam_search(probs, chars, max(1, min_length), max_length, QUICK_BEAM, QUICK_LEAST, 1)
+            return quick or [best]
+    return beam_search(probs, chars, max(1, min_length), max_length, count=count)
 
 
 def greedy(probs: Floats, chars: str) -> Reading:
@@ -141,9 +140,15 @@ def _probability(probs: Floats, symbols: NDArray[np.intp], starts: NDArray[np.in
 
 
 def beam_search(
-    probs: Floats, chars: str, min_length: int, max_length: int, width: int = BEAM, least: float = LEAST
+    probs: Floats,
+    chars: str,
+    min_length: int,
+    max_length: int,
+    width: int = BEAM,
+    least: float = LEAST,
+    count: int | None = None,
 ) -> list[Reading]:
-    """Prefix beam search (Hannun et al. 2014): readings of allowed length, likeliest first.
+    """Prefix beam search (Hannun et al. 2014): the `count` likeliest readings of allowed length, best first.
 
     `width` prefixes are kept; a symbol under probability `least` is not tried in that frame.
     """
@@ -182,7 +187,8 @@ def beam_search(
             grown = dict(ranked[-width:])
         beams = grown
     found = [(sum(ends), prefix) for prefix, ends in beams.items() if min_length <= len(prefix) <= max_length]
-    return [_reading(prefix, p, probs, chars) for p, prefix in sorted(found, reverse=True) if prefix]
+    likeliest = [(p, prefix) for p, prefix in sorted(found, reverse=True) if prefix][:count]
+    return [_reading(prefix, p, probs, chars) for p, prefix in likeliest]
 
 
 def _reading(prefix: Prefix, probability: float, probs: Floats, chars: str) -> Reading:
