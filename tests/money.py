@@ -41,9 +41,9 @@ def render(answer: Answer, receipt: Receipt) -> bytes:
     return json.dumps({"log_id": receipt.log_id, "balance": receipt.balance_micros}).encode()
 
 
-async def charge(journal: Journal, caller: Caller, price: int = PRICE) -> Reply:
+async def charge(journal: Journal, caller: Caller, price: int = PRICE, token: str | None = None) -> Reply:
     """One answered call."""
-    return await journal.charge(draft(caller), ANSWER, price, render)
+    return await journal.charge(draft(caller), ANSWER, price, render, token)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from unittest.mock import patch
@@ -17,6 +18,7 @@ from legible.db.tables import ApiKey, Call, Entry, StoredReply
 from legible.errors import (
     Broken,
     IdempotencyConflict,
+    InDoubt,
     InsufficientCredit,
     InvalidField,
     NotFound,
@@ -242,6 +244,34 @@ async def test_a_stored_reply_is_replayed_byte_for_byte_and_forgotten_in_time(da
     assert_books_balance(database)
 
 
+async def test_a_task_of_an_idempotent_call_has_its_reply_once_it_is_charged(
+    database: Database,
+) -> None:
+    """A server that is killed right after the commit leaves no task behind whose reply is lost."""
+    caller = await new_caller(database, 10 * PRICE)
+    replies, account = StoredReplies(database), caller.account_id
+    async with running(database) as journal:
+        await replies.create(account, "task:1", SHA)
+        reply = await journal.charge(draft(caller), ANSWER, PRICE, render, "idempotency:x", SHA, "task:1")
+        polled = await replies.poll(account, "task:1")
+        with pytest.raises(ReplyExists) as stored:
+            await replies.raise_if_stored(caller, "idempotency:x", SHA)
+    assert polled is not None
+    assert polled.body == stored.value.reply.body == reply.body
+    assert charged(database) == 1
+
+
+async def test_an_idempotent_call_whose_task_was_given_up_is_not_charged(database: Database) -> None:
+    caller = await new_caller(database, 10 * PRICE)
+    replies, account = StoredReplies(database), caller.account_id
+    async with running(database) as journal:
+        await replies.create(account, "task:1", SHA)
+        await replies.finish(account, "task:1", 500, b"lost")
+        with pytest.raises(ReplyExists):
+            await journal.charge(draft(caller), ANSWER, PRICE, render, "idempotency:x", SHA, "task:1")
+    assert charged(database) == 0
+
+
 async def test_a_task_is_announced_polled_and_charged_once(database: Database) -> None:
     caller = await new_caller(database, 10 * PRICE)
     replies, account = StoredReplies(database), caller.account_id
@@ -407,6 +437,78 @@ async def test_a_commit_whose_confirmation_is_lost_is_looked_up(database: Databa
     assert answered is happened
     assert charged(database) == happened
     assert_books_balance(database)
+
+
+@pytest.mark.parametrize("happened", [True, False])
+async def test_a_commit_that_nobody_can_look_up_is_told_as_in_doubt(
+    database: Database, monkeypatch: pytest.MonkeyPatch, happened: bool
+) -> None:
+    monkeypatch.setattr("legible.journal.DOUBT_SECONDS", (0.0, 0.01))
+    caller = await new_caller(database, 10 * PRICE)
+    async with running(database) as journal:
+        book = journal._book
+        commit = book.commit
+
+        def lost(*_: object) -> None:
+            if happened:
+                commit()
+            raise book.down[0]("the line is dead")
+
+        def gone(*_: object) -> bool:
+            raise book.down[0]("nobody there")
+
+        with patch.object(book, "commit", lost), patch.object(book, "has_call", gone):
+            with pytest.raises(InDoubt) as doubt:
+                await charge(journal, caller, token="idempotency:x")
+            with pytest.raises(Unavailable) as refusal:
+                await journal.refuse(draft(caller), Broken(), 500)
+        assert "not known" in doubt.value.message
+        assert not isinstance(refusal.value, InDoubt)
+        # What the sentence advises: once more, under the same key.
+        [outcome] = await asyncio.gather(
+            charge(journal, caller, token="idempotency:x"), return_exceptions=True
+        )
+        assert isinstance(outcome, ReplyExists if happened else Reply)
+    assert charged(database) == 1
+    assert_books_balance(database)
+
+
+async def test_a_lost_commit_that_is_still_under_way_is_waited_for(postgresql_url: str) -> None:
+    """The line broke, and the server on its other end has not noticed yet: it may still commit."""
+    database = Database(postgresql_url)
+    caller = await new_caller(database, 10 * PRICE)
+    call = draft(caller)
+    async with running(database) as journal:
+        book, severed = journal._book, []
+
+        def lost() -> None:
+            severed.append(book._connection)  # type: ignore[attr-defined]
+            book._connection = None  # type: ignore[attr-defined]
+            threading.Timer(0.3, severed[0].commit).start()
+            raise book.down[0]("the line is dead")
+
+        with patch.object(book, "commit", lost):
+            reply = await journal.charge(call, ANSWER, PRICE, render)
+    assert reply.receipt is not None
+    severed[0].close()
+    assert charged(database) == 1
+    assert_books_balance(database)
+    database.close()
+
+
+async def test_log_ids_keep_their_order_when_the_clock_is_set_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = await new_caller(database, 10 * PRICE)
+    day = 86_400_000
+    ids = []
+    async with running(database) as journal:
+        for clock in (20_000 * day, 19_999 * day, 20_001 * day, 20_000 * day):
+            monkeypatch.setattr("legible.journal.now_ms", lambda clock=clock: clock)
+            reply = await charge(journal, caller)
+            assert reply.receipt is not None
+            ids.append(reply.receipt.log_id)
+    assert ids == sorted(set(ids))
 
 
 @pytest.mark.parametrize(

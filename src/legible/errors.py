@@ -20,6 +20,7 @@ Refusal
 ├── RecognitionFailed          nothing was read with enough confidence; never charged
 ├── TimedOut
 ├── Unavailable                a part of ours is down (database, full disk); nothing was charged
+│   └── InDoubt                it went down in the middle of the commit; nobody knows yet
 └── Broken                     a bug of ours; nothing was charged
 """
 
@@ -161,6 +162,19 @@ class TimedOut(Refusal):
 
 class Unavailable(Refusal):
     code = "unavailable"
+
+
+class InDoubt(Unavailable):
+    """The database went away between our commit and its confirmation, and stays away."""
+
+    code = "in_doubt"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database went away while this call was written, so whether it was charged is not known yet; "
+            "send it again with the same Idempotency-Key, which is never charged twice, "
+            "or look for its trace id in the call log"
+        )
 
 
 class Broken(Refusal):

@@ -19,13 +19,14 @@ from legible.clock import now_ms
 from legible.db.book import CallRow, EntryRow, Held, KeptReply, ReplyRow, Rows, open_book
 from legible.db.session import Database
 from legible.db.tables import Call, StoredReply
-from legible.errors import IdempotencyConflict, InsufficientCredit, NotFound, Refusal, Unavailable
+from legible.errors import IdempotencyConflict, InDoubt, InsufficientCredit, NotFound, Refusal, Unavailable
 from legible.tasks import Answer, ArithmeticAnswer, ClickAnswer, GridAnswer, Kind, SliderAnswer, TextAnswer
 
 ANSWERED = "answered"
 REPLAYED = "replayed"
 MAX_RESULT = 2000
 DOUBT_SECONDS = (0.0, 0.5, 1.0, 2.0)
+DOWN = "the database does not answer; nothing was charged"
 
 log = structlog.get_logger()
 
@@ -91,12 +92,12 @@ class ReplyExists(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What is to be paid, by whom a reply is then kept (`token`), and how the reply is written."""
+    """What is to be paid, under which names the reply is then kept, and how the reply is written."""
 
     answer: Answer
     price_micros: int
     render: Render
-    token: str | None
+    tokens: tuple[str, ...]
     request_sha256: bytes
 
 
@@ -122,10 +123,10 @@ class Waiting:
         self.future = self.loop.create_future()
 
     @property
-    def token(self) -> tuple[int, str] | None:
-        if isinstance(self.what, Charge) and self.what.token is not None:
-            return self.draft.caller.account_id, self.what.token
-        return None
+    def tokens(self) -> list[tuple[int, str]]:
+        if isinstance(self.what, Note):
+            return []
+        return [(self.draft.caller.account_id, token) for token in self.what.tokens]
 
 
 class Journal:
@@ -136,6 +137,7 @@ class Journal:
         self._book = open_book(database.url)
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._today_ms = 0
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
@@ -156,12 +158,15 @@ class Journal:
         render: Render,
         token: str | None = None,
         request_sha256: bytes = b"",
+        task: str | None = None,
     ) -> Reply:
         """Takes the money, logs the call and keeps the reply, in one transaction; `render` runs inside it.
 
-        Raises `InsufficientCredit`, `IdempotencyConflict`, `ReplyExists`, `Unavailable`: nothing was written.
+        Raises `InsufficientCredit`, `IdempotencyConflict`, `ReplyExists`, `Unavailable`: nothing was written;
+        or `InDoubt`. The reply is kept under `token`, and under `task` too.
         """
-        charge = Charge(answer, price_micros, render, token, request_sha256)
+        tokens = tuple(name for name in (token, task) if name is not None)
+        charge = Charge(answer, price_micros, render, tokens, request_sha256)
         reply: Reply = await self._commit(Waiting(draft, charge))
         return reply
 
@@ -204,9 +209,7 @@ class Journal:
         except self._book.down as error:
             log.warning("the journal cannot write", calls=len(group), error=str(error))
             self._book.close()
-            return [
-                (each, Unavailable("the database does not answer; nothing was charged")) for each in group
-            ]
+            return [(each, Unavailable(DOWN)) for each in group]
         except Exception as error:
             self._book.close()
             if len(group) == 1:
@@ -216,7 +219,9 @@ class Journal:
             return [outcome for each in group for outcome in self._settle([each])]
 
     def _write(self, group: Sequence[Waiting]) -> list[tuple[Waiting, object]]:
-        page = Page(self._hold(group), self.retention_ms)
+        # A clock that is set back must not turn the order of the log ids around.
+        self._today_ms = max(self._today_ms, now_ms())
+        page = Page(self._hold(group), self._today_ms, self.retention_ms)
         outcomes = [(each, page.decide(each)) for each in group]
         if not page.rows.calls:
             self._book.rollback()
@@ -225,7 +230,10 @@ class Journal:
         try:
             self._book.commit()
         except self._book.down as error:
-            if not self._stands(page.rows.calls[0].trace_id, error):
+            stands = self._stands(page.rows.calls[0], error)
+            if stands is None:
+                return [(each, _in_doubt(outcome)) for each, outcome in outcomes]
+            if not stands:
                 raise
         return outcomes
 
@@ -233,7 +241,7 @@ class Journal:
         callers = [each.draft.caller for each in group]
         accounts = {caller.account_id for caller in callers}
         keys = {caller.key_id for caller in callers}
-        tokens = {each.token for each in group if each.token is not None}
+        tokens = {token for each in group for token in each.tokens}
         try:
             return self._book.hold(accounts, keys, tokens, len(group))
         except self._book.down:
@@ -243,24 +251,27 @@ class Journal:
         self._book.close()
         return self._book.hold(accounts, keys, tokens, len(group))
 
-    def _stands(self, trace_id: str, error: Exception) -> bool:
-        """Whether a commit whose confirmation was lost has happened: ask the database, once it answers."""
+    def _stands(self, call: CallRow, error: Exception) -> bool | None:
+        """Whether a commit whose confirmation was lost has happened: ask the database, once it answers.
+
+        None when it does not answer in time: nobody knows, and the callers are told so.
+        """
         for pause in DOUBT_SECONDS:
             time.sleep(pause)
             self._book.close()
             try:
-                return self._book.has_call(trace_id)
+                return self._book.has_call(call.trace_id, call.account_id)
             except self._book.down:
                 continue
-        log.error("a commit is in doubt; the call log tells", first_trace_id=trace_id, error=str(error))
-        return False
+        log.error("a commit is in doubt; the call log tells", first_trace_id=call.trace_id, error=str(error))
+        return None
 
 
 class Page:
     """One transaction: decides call after call, in order, and gathers what is to be written."""
 
-    def __init__(self, held: Held, retention_ms: int) -> None:
-        self.held, self.rows = held, Rows()
+    def __init__(self, held: Held, today_ms: int, retention_ms: int) -> None:
+        self.held, self.rows, self.today_ms = held, Rows(), today_ms
         self._ids = iter(held.call_ids)
         self._replies = dict(held.replies)
         self._oldest_ms = now_ms() - retention_ms
@@ -284,15 +295,16 @@ class Page:
 
     def _charge(self, draft: Draft, charge: Charge) -> Reply:
         caller = draft.caller
-        token = (caller.account_id, charge.token or "")
-        self._raise_if_kept(token, charge)
+        tokens = [(caller.account_id, name) for name in charge.tokens]
+        for token in tokens:
+            self._raise_if_kept(token, charge)
         self._raise_if_short(caller, charge.price_micros)
         answer = charge.answer
         row = self._row(draft, ANSWERED, 200, spoken(answer), charge.price_micros, answer)
         reply = Reply(row.status, charge.render(answer, _receipt(row)), _receipt(row))
         self._log(row)
         self._pay(row)
-        if charge.token is not None:
+        for token in tokens:
             kept = ReplyRow(*token, charge.request_sha256, row.id, row.status, reply.body, row.created_ms)
             self.rows.replies.append(kept)
             self._replies[token] = KeptReply(
@@ -326,7 +338,7 @@ class Page:
         kind, type_id = draft.request or (None, None)
         return CallRow(
             id=id_,
-            log_id=log_id(id_, draft.created_ms),
+            log_id=log_id(id_, self.today_ms),
             trace_id=draft.trace_id,
             account_id=draft.caller.account_id,
             key_id=draft.caller.key_id,
@@ -361,9 +373,9 @@ class Page:
         )
 
 
-def log_id(call_id: int, created_ms: int) -> str:
+def log_id(call_id: int, today_ms: int) -> str:
     """LOG, the day in UTC, and the id in six digits or more: unique, since the id is."""
-    day = datetime.fromtimestamp(created_ms / 1000, UTC)
+    day = datetime.fromtimestamp(today_ms / 1000, UTC)
     return f"LOG{day:%Y%m%d}{call_id:06d}"
 
 
@@ -385,6 +397,16 @@ def spoken(answer: Answer) -> str:
             return f"{x},{y}"
         case ClickAnswer():
             return ",".join(str(index) for index, fits in enumerate(answer.objects) if fits)
+
+
+def _in_doubt(outcome: object) -> object:
+    """What is told instead of that outcome, when nobody knows whether it was committed."""
+    match outcome:
+        case Reply():
+            return InDoubt()
+        case Receipt():
+            return Unavailable(DOWN)
+    return outcome
 
 
 def _receipt(row: CallRow) -> Receipt:

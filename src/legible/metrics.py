@@ -92,6 +92,7 @@ class TimedJournal(Journal):
         render: Render,
         token: str | None = None,
         request_sha256: bytes = b"",
+        task: str | None = None,
     ) -> Reply:
         with self.metrics.stage("commit"):
-            return await super().charge(draft, answer, price_micros, render, token, request_sha256)
+            return await super().charge(draft, answer, price_micros, render, token, request_sha256, task)

@@ -9,7 +9,7 @@ import structlog
 
 from legible.accounts import Caller
 from legible.engine import Engine
-from legible.errors import Broken, RecognitionFailed, Refusal, TimedOut
+from legible.errors import Broken, InDoubt, RecognitionFailed, Refusal, TimedOut
 from legible.journal import Draft, Journal, Receipt, Render, Reply, ReplyExists, StoredReplies
 from legible.kept_images import KeptImages
 from legible.keys import KeyRing
@@ -27,7 +27,8 @@ class Attempt:
     """What a dialect knows of a request before it has understood the body.
 
     `token` is the name under which a charged reply is kept for 24 hours ("idempotency:<key>" or "task:<id>"),
-    and `request_sha256` what the body must hash to for a replay. `status` tells a refusal's HTTP status.
+    and `request_sha256` what the body must hash to for a replay; `task` is a second name for it, when an
+    idempotent call is also polled for. `status` tells a refusal's HTTP status.
     """
 
     dialect: str
@@ -37,6 +38,7 @@ class Attempt:
     status: Callable[[Refusal], int]
     token: str | None = None
     request_sha256: bytes = b""
+    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class Pipeline:
 
         `accepted` hears of a call that has passed every check, before the recognition starts.
         Raises `Refused` for a "no" that is in the call log, and a bare refusal for one that cannot be:
-        `Unauthenticated` when nobody is known to log it for, `Unavailable` when the log itself is down.
+        `Unauthenticated` when nobody is known to log it for, `Unavailable` when the log itself is down,
+        `InDoubt` when the log may already have it as answered.
         """
         caller = await self.keys.identify(attempt.key)
         draft = Draft(attempt.dialect, attempt.trace_id, attempt.address, caller, time.time_ns() // 1_000_000)
@@ -89,6 +92,8 @@ class Pipeline:
         except ReplyExists as exists:
             await self.journal.replay(draft, exists.reply)
             return exists.reply
+        except InDoubt:
+            raise
         except Refusal as refusal:
             raise Refused(refusal, await self._refuse(draft, refusal, attempt)) from None
         except Exception:
@@ -116,7 +121,9 @@ class Pipeline:
         if accepted is not None:
             await accepted(caller)
         answer = await self._recognize(request.task)
-        reply = await self.journal.charge(draft, answer, price, render, attempt.token, attempt.request_sha256)
+        reply = await self.journal.charge(
+            draft, answer, price, render, attempt.token, attempt.request_sha256, attempt.task
+        )
         await self._keep_images(draft, reply.receipt)
         return reply
 

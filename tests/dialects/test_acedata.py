@@ -137,6 +137,7 @@ def test_every_error_has_the_status_and_code_of_the_contract() -> None:
         "NotFound": (404, "no_api"),
         "RecognitionFailed": (400, "recognition_failed"),
         "TimedOut": (504, "timeout"),
+        "InDoubt": (500, "api_error"),
         "Unavailable": (500, "api_error"),
         "Broken": (500, "api_error"),
     }

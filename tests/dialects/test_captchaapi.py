@@ -105,6 +105,7 @@ def test_every_error_has_the_code_and_message_of_the_contract() -> None:
         "NotFound": (404, "参数错误"),
         "RecognitionFailed": (400, "识别失败"),
         "TimedOut": ours,
+        "InDoubt": ours,
         "Unavailable": ours,
         "Broken": ours,
     }

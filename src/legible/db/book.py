@@ -133,7 +133,8 @@ class Book(ABC):
         """Whether the connection is gone for good (its server was started again): a new one is needed."""
 
     @abstractmethod
-    def has_call(self, trace_id: str) -> bool: ...
+    def has_call(self, trace_id: str, account_id: int) -> bool:
+        """Whether that call of the account is in the log for good; a commit that still runs is waited for."""
 
     @abstractmethod
     def close(self) -> None: ...
@@ -267,7 +268,8 @@ class SqliteBook(Book):
     def is_broken(self) -> bool:
         return False
 
-    def has_call(self, trace_id: str) -> bool:
+    def has_call(self, trace_id: str, account_id: int) -> bool:
+        # Our own connection was closed, and with it all that was not committed.
         return bool(self._run('SELECT 1 FROM "call" WHERE trace_id = ?', (trace_id,)))
 
     def close(self) -> None:
@@ -369,8 +371,12 @@ class PostgresBook(Book):
     def is_broken(self) -> bool:
         return self._connection is not None and self._connection.broken
 
-    def has_call(self, trace_id: str) -> bool:
-        return bool(self._run('SELECT 1 FROM "call" WHERE trace_id = %s', (trace_id,)).fetchall())
+    def has_call(self, trace_id: str, account_id: int) -> bool:
+        # The lock is the one that the lost transaction holds until it has ended, either way.
+        self._run("SELECT 1 FROM account WHERE id = %s FOR NO KEY UPDATE", (account_id,))
+        found = self._run('SELECT 1 FROM "call" WHERE trace_id = %s', (trace_id,)).fetchall()
+        self.rollback()
+        return bool(found)
 
     def close(self) -> None:
         if self._connection is not None:

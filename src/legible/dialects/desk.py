@@ -153,9 +153,11 @@ class Desk:
         or the refusal that could be told at once."""
         task = Running(f"{uuid.uuid4()}", fingerprint(ask.path, ask.body.data))
         attempt = self.attempt(dialect, ask, key)
+        # The charge and the reply that is polled for stand or fall together, under either name.
         if attempt.token is None:
-            # The charge and the reply that is polled for then stand or fall together.
             attempt = replace(attempt, token=task.token, request_sha256=task.request_sha256)
+        else:
+            attempt = replace(attempt, task=task.token)
         work = asyncio.create_task(self._work(dialect, ask, attempt, parse, render, task))
         self._background.add(work)
         work.add_done_callback(self._background.discard)

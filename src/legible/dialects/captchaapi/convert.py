@@ -15,6 +15,7 @@ from legible.errors import (
     BadRequest,
     BodyTooLarge,
     IdempotencyConflict,
+    InDoubt,
     InsufficientCredit,
     InvalidField,
     NotAllowed,
@@ -191,6 +192,11 @@ def chinese(refusal: Refusal) -> str:
             )
         case TimedOut():
             return f"识别超过 {refusal.seconds:g} 秒, 未扣费; 请稍后再试"
+        case InDoubt():
+            return (
+                "写入本次调用时数据库中断, 暂时无法确认是否已扣费; "
+                "请用相同的 Idempotency-Key 重发 (不会重复扣费), 或稍后在调用记录中查询"
+            )
         case Unavailable():
             return "服务暂时不可用, 未扣费; 请稍后再试"
         case BadRequest():
