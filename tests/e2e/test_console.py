@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.console.conftest import PASSWORD, Site
 from tests.console.fakes import HOSTILE
@@ -52,20 +52,28 @@ def opened(chromium: Browser, language: str, **options: object) -> Iterator[tupl
     assert wrong == []
 
 
+def follow(page: Page, selector: str, url: str | None = None) -> None:
+    """Clicks what leads to another page, and waits until it is there with its style sheet and scripts.
+
+    A click returns when the next page has begun. A reader sees it only with its style; a test sees it bare.
+    """
+    with page.expect_navigation(url=url):
+        page.click(selector)
+
+
 def sign_up(site: Site, page: Page) -> str:
     email = f"browser{next(NUMBERS)}@example.com"
     page.goto(f"{site.url}/signup")
     page.fill("#email", email)
     page.fill("#password", PASSWORD)
-    page.click("main form button")
-    page.wait_for_url("**/console?done=welcome")
+    follow(page, "main form button", "**/console?done=welcome")
     return email
 
 
 def make_key(site: Site, page: Page, name: str = "Staging") -> str:
     page.goto(f"{site.url}/console/keys")
     page.fill("#name", name)
-    page.click("#new button.primary")
+    follow(page, "#new button.primary")
     return page.inner_text("#new-key")
 
 
@@ -95,7 +103,7 @@ def test_from_the_sign_up_to_the_last_yuan_and_the_revoked_key(
         account_id = site.parts.accounts.by_email(email).id
         key = make_key(site, page)
         assert re.fullmatch(r"lg_[\w-]{43}", key)
-        page.click("#made a.primary")
+        follow(page, "#made a.primary", "**/console/try*")
         assert page.inner_text("#run") == say["run"]
         read_every_kind(page, tmp_path)
 
@@ -104,9 +112,9 @@ def test_from_the_sign_up_to_the_last_yuan_and_the_revoked_key(
         assert page.locator("tbody tr").count() == len(ANSWERS)
         assert page.locator("tbody .badge.good").first.inner_text() == say["answered"]
         assert page.locator("tbody tr").last.locator(".clip").inner_text() == HOSTILE
-        page.locator("tbody tr").last.locator("a").click()
+        follow(page, "tbody tr:last-child a")
         assert page.inner_text(".answer") == HOSTILE
-        page.click('a[href^="/console/balance#entry-"]')
+        follow(page, 'a[href^="/console/balance#entry-"]')
         expect(page.locator("tr:target")).to_contain_text("−¥0.001")
 
         redeem_a_code(site, page)
@@ -138,8 +146,7 @@ def redeem_a_code(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/console/balance")
     before = float(page.inner_text("#balance-now").strip("¥"))
     page.fill("#code", code)
-    page.click('form[action$="redeem"] button')
-    page.wait_for_url("**/console/balance?done=redeemed")
+    follow(page, 'form[action$="redeem"] button', "**/console/balance?done=redeemed")
     assert float(page.inner_text("#balance-now").strip("¥")) == pytest.approx(before + 2)
     page.fill("#code", code)
     page.click('form[action$="redeem"] button')
@@ -159,10 +166,9 @@ def run_out_of_balance(site: Site, page: Page, account_id: int, say) -> None:
 
 def revoke(site: Site, page: Page, say) -> None:
     page.goto(f"{site.url}/console/keys")
-    page.click("tbody a.button")
+    follow(page, "tbody a.button")
     page.on("dialog", lambda dialog: dialog.accept())
-    page.click(".button.danger")
-    page.wait_for_url("**/console/keys?done=key-deleted")
+    follow(page, ".button.danger", "**/console/keys?done=key-deleted")
     page.goto(f"{site.url}/console/keys?old=1")
     assert page.locator("tbody .badge.bad").first.inner_text() == say["deleted"]
     page.goto(f"{site.url}/console/try?kind=text&dialect=acedata")
@@ -211,6 +217,30 @@ def run_snippet(command: tuple[str, str], code: str, folder: Path) -> str:
     ran = subprocess.run([program, command[1]], cwd=folder, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.encode().decode("unicode_escape") if "\\u" in ran.stdout else ran.stdout
+
+
+def test_what_is_chosen_last_is_what_is_sent(site: Site, chromium) -> None:
+    with opened(chromium, "en") as (_, page):
+        sign_up(site, page)
+        page.goto(f"{site.url}/console/try?kind=slider")
+        expect(page.locator("#picked")).to_contain_text("slider-1.jpg")
+        expect(page.locator("#snippet")).to_contain_text("piece")
+        page.select_option("#dialect", "v1")
+        expect(page.locator("#snippet")).to_contain_text("piece")
+
+        page.click('[data-file="slider-2.jpg"]')
+        expect(page.locator("#picked")).to_contain_text("slider-2.jpg")
+        expect(page.locator("#snippet")).not_to_contain_text("piece")
+
+        held: list[Route] = []
+        page.route("**/samples/slider-1.jpg", lambda route: held.append(route))
+        page.click('[data-file="slider-1.jpg"]')
+        page.click('[data-file="slider-3.jpg"]')
+        expect(page.locator("#picked")).to_contain_text("slider-3.jpg")
+        with page.expect_response("**/samples/slider-1.jpg"):
+            held[0].continue_()
+        expect(page.locator("#picked")).to_contain_text("slider-3.jpg")
+        expect(page.locator("#snippet")).not_to_contain_text("piece")
 
 
 PAGES = [
@@ -324,16 +354,15 @@ def test_the_console_can_be_used_by_keyboard(site: Site, chromium) -> None:
 def test_the_language_and_the_theme_stay_as_chosen(site: Site, chromium) -> None:
     with opened(chromium, "en") as (_, page):
         page.goto(f"{site.url}/pricing")
-        page.click('a[href^="/language/zh_Hans"]')
-        assert page.url.endswith("/pricing")
+        follow(page, 'a[href^="/language/zh_Hans"]', "**/pricing")
         assert page.inner_text("h1") == "类型与价格"
-        page.click("[data-theme-switch]")
+        follow(page, "[data-theme-switch]", "**/pricing")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 17, 23)"
         sign_up(site, page)
         assert page.get_attribute("html", "lang") == "zh-Hans"
         page.goto(f"{site.url}/console/settings")
         page.select_option("#language", "en")
-        page.click('form[action$="preferences"] button')
+        follow(page, 'form[action$="preferences"] button')
         assert page.get_attribute("html", "lang") == "en"
 
 

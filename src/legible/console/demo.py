@@ -41,7 +41,7 @@ def _options(kind: Kind, sample: Sample) -> Options:
         case Kind.ARITHMETIC:
             return ArithmeticOptions()
         case Kind.SLIDER:
-            piece = sample.values.get("piece")
+            piece = sample.files.get("piece")
             return SliderOptions((SAMPLES / piece).read_bytes() if piece else None)
         case Kind.GRID:
             return GridOptions(question)

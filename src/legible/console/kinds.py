@@ -45,11 +45,13 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A picture in `static/samples/` that our generators drew, and what it says; `values` fill options."""
+    """A picture in `static/samples/` that our generators drew, and what it says; `values` fill options, and
+    `files` those that are pictures, too."""
 
     file: str
     truth: str
     values: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ KINDS = {
                 _v1("slider", PIECE),
             ),
             (
-                Sample("slider-1.jpg", "435", {"piece": "slider-1-piece.png"}),
+                Sample("slider-1.jpg", "435", files={"piece": "slider-1-piece.png"}),
                 Sample("slider-2.jpg", "223"),
                 Sample("slider-3.jpg", "164"),
             ),

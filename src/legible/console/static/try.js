@@ -7,7 +7,7 @@ import { LANGUAGES, Picture, fill, pictures } from "./snippets.js";
 const data = JSON.parse(document.getElementById("try-data").textContent);
 const { words } = data;
 const at = (id) => document.getElementById(id);
-const state = { kind: null, operation: null, image: null, files: {}, language: "curl", run: 0 };
+const state = { kind: null, operation: null, image: null, sample: null, files: {}, language: "curl", choice: 0 };
 
 // Pictures
 
@@ -28,34 +28,64 @@ async function measure(blob, name) {
   return { name, url, base64: await readAsBase64(blob), width: probe.naturalWidth, height: probe.naturalHeight };
 }
 
-async function choose(blob, name) {
-  if (blob.size > data.maxImageBytes) return say(words.too_large);
-  try {
-    const image = await measure(blob, name);
-    if (state.image) URL.revokeObjectURL(state.image.url);
-    state.image = image;
-  } catch {
-    return say(words.not_image);
+// Whether somebody has chosen something else since: what was chosen last wins, however long each takes to load.
+function choosing() {
+  const choice = ++state.choice;
+  return () => choice !== state.choice;
+}
+
+function pressSample(sample) {
+  for (const button of at("samples").children) button.setAttribute("aria-pressed", String(button.dataset.file === sample?.file));
+}
+
+async function chooseFile(file, name) {
+  if (!(await choose(file, name, choosing()))) return;
+  pressSample(null);
+  if (!state.sample) return;
+  // The piece of a sample does not belong to another picture.
+  [state.sample, state.files] = [null, {}];
+  fillIn();
+}
+
+// Whether the picture was taken.
+async function choose(blob, name, isOver) {
+  const image = blob.size > data.maxImageBytes ? null : await measure(blob, name).catch(() => null);
+  if (isOver()) return false;
+  if (!image) {
+    say(blob.size > data.maxImageBytes ? words.too_large : words.not_image);
+    return false;
   }
+  if (state.image) URL.revokeObjectURL(state.image.url);
+  state.image = image;
   say("");
   at("picked").textContent = `${name} · ${state.image.width} × ${state.image.height} px · ${(blob.size / 1024).toFixed(1)} KiB`;
   at("picked").translate = false;
   at("base64").value = state.image.base64;
   clearAnswer();
+  return true;
 }
 
+const load = async (file) => (await fetch(`/static/samples/${file}`)).blob();
+
 async function chooseSample(sample) {
-  for (const button of at("samples").children) button.setAttribute("aria-pressed", String(button.dataset.file === sample.file));
-  const response = await fetch(`/static/samples/${sample.file}`);
-  await choose(await response.blob(), sample.file);
-  for (const [name, value] of Object.entries(sample.values)) {
+  const isOver = choosing();
+  pressSample(sample);
+  const names = Object.keys(sample.files);
+  const [picture, ...others] = await Promise.all([sample.file, ...Object.values(sample.files)].map(load));
+  const read = await Promise.all(others.map(readAsBase64));
+  if (!(await choose(picture, sample.file, isOver))) return;
+  state.sample = sample;
+  state.files = Object.fromEntries(names.map((name, index) => [name, read[index]]));
+  fillIn();
+}
+
+// The sample's options into their fields.
+function fillIn() {
+  for (const [name, value] of Object.entries(state.sample?.values ?? {})) {
     const input = document.querySelector(`[data-option="${name}"]`);
-    if (!input) continue;
-    if (input.type === "file") {
-      const piece = await fetch(`/static/samples/${value}`);
-      state.files[name] = await readAsBase64(await piece.blob());
-    } else input.value = value;
+    if (input) input.value = value;
   }
+  for (const told of document.querySelectorAll("[data-file-of]")) told.textContent = state.sample?.files[told.dataset.fileOf] ?? "";
   showCode();
 }
 
@@ -78,9 +108,12 @@ function showKind(kind, { keepImage = false } = {}) {
   at("samples").replaceChildren(...state.kind.samples.map(sampleButton));
   at("dialect").replaceChildren(...state.kind.operations.map(({ dialect }) => new Option(data.dialects[dialect], dialect)));
   if (state.kind.operations.some(({ dialect }) => dialect === data.dialect)) at("dialect").value = data.dialect;
+  [state.sample, state.files] = [null, {}];
   showOperation();
   if (keepImage) return;
+  choosing();
   state.image = null;
+  at("base64").value = "";
   clearAnswer();
   if (state.kind.samples.length) chooseSample(state.kind.samples[0]);
 }
@@ -94,11 +127,10 @@ function sampleButton(sample) {
 
 function showOperation() {
   state.operation = state.kind.operations.find(({ dialect }) => dialect === at("dialect").value);
-  state.files = {};
   at("options").replaceChildren(...state.operation.options.map(optionField));
   at("more-options").hidden = state.operation.options.length === 0;
   at("more-options").open = state.operation.options.some((option) => option.is_required);
-  showCode();
+  fillIn();
 }
 
 function optionField(option) {
@@ -111,11 +143,15 @@ function optionField(option) {
   }[option.type]();
   input.dataset.option = option.field;
   input.addEventListener("input", async () => {
-    if (option.type === "image") state.files[option.field] = input.files[0] ? await readAsBase64(input.files[0]) : undefined;
+    if (option.type === "image") {
+      state.files[option.field] = input.files[0] && (await readAsBase64(input.files[0]));
+      field.querySelector("[data-file-of]").textContent = "";
+    }
     showCode();
   });
   const { label, hint } = data.options[option.field];
   const field = element("div", { class: "field" }, element("label", { for: id }, label), input);
+  if (option.type === "image") field.append(element("p", { class: "small mono", "data-file-of": option.field, translate: "no" }));
   if (hint) field.append(element("p", { class: "hint", id: `${id}-hint` }, hint));
   if (hint) input.setAttribute("aria-describedby", `${id}-hint`);
   return field;
@@ -258,7 +294,7 @@ at("dialect").addEventListener("change", showOperation);
 at("key").addEventListener("change", () => (at("paste-field").hidden = at("key").value !== "paste"));
 at("run").addEventListener("click", run);
 at("file").addEventListener("change", ({ target }) => {
-  if (target.files[0]) choose(target.files[0], target.files[0].name);
+  if (target.files[0]) chooseFile(target.files[0], target.files[0].name);
   target.value = ""; // so that the same file can be chosen again
 });
 for (const type of ["dragover", "dragleave", "drop"]) {
@@ -266,17 +302,17 @@ for (const type of ["dragover", "dragleave", "drop"]) {
     event.preventDefault();
     at("drop").classList.toggle("over", type === "dragover");
     const file = type === "drop" && event.dataTransfer.files[0];
-    if (file) choose(file, file.name);
+    if (file) chooseFile(file, file.name);
   });
 }
 document.addEventListener("paste", (event) => {
   const file = [...event.clipboardData.files].find(({ type }) => type.startsWith("image/"));
-  if (file) choose(file, file.name || "pasted.png");
+  if (file) chooseFile(file, file.name || "pasted.png");
 });
 
 showKeys();
 showKind(data.kind, { keepImage: Boolean(data.call) });
 if (data.call) {
   const response = await fetch(`/console/calls/${encodeURIComponent(data.call)}/images/0`);
-  if (response.ok) await choose(await response.blob(), data.call);
+  if (response.ok) await chooseFile(await response.blob(), data.call);
 }
