@@ -1,11 +1,13 @@
 """Log lines hold nothing that opens a door."""
 
+import errno
 import json
+import sys
 
 import pytest
 import structlog
 
-from legible.logs import configure, hide_secrets
+from legible.logs import StandardError, configure, hide_secrets
 
 
 def test_a_log_line_holds_no_key_no_image_and_no_password() -> None:
@@ -27,6 +29,15 @@ def test_a_log_line_holds_no_key_no_image_and_no_password() -> None:
         "body_bytes": "(4 bytes)",
         "status": 200,
     }
+
+
+def test_a_line_that_cannot_be_written_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullDisk:
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", FullDisk())
+    StandardError().warning("the journal cannot write")
 
 
 def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """Rate limits: exact within a second, by key, shared through a real Redis, and there when it is gone."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -83,14 +84,26 @@ async def test_without_redis_each_server_counts_for_itself_until_it_is_back(
 ) -> None:
     warnings: list[str] = []
     # Where log lines go is set once for the whole process, by whichever test comes first.
-    recorder = SimpleNamespace(warning=lambda event, **_: warnings.append(event))
+    recorder = SimpleNamespace(
+        warning=lambda event, **_: warnings.append(event), info=lambda event, **_: warnings.append(event)
+    )
     monkeypatch.setattr("legible.rate_limit.log", recorder)
     monkeypatch.setattr("legible.rate_limit.REDIS_PAUSE_SECONDS", 0.2)
     with servers.redis_server() as url:
         limiter = RateLimiter(10, url)
         assert await allowed(limiter, 5, key_id=8) == 5
     assert await allowed(limiter, 20, key_id=8) == 10
-    assert any("Redis does not answer" in warning for warning in warnings)
+    await asyncio.sleep(0.25)
+    await allowed(limiter, 1, key_id=8)  # asks Redis once more, in vain
+    assert [line.partition(";")[0] for line in warnings] == ["Redis does not answer"]
+    await limiter.close()
+
+
+async def test_a_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    limiter, clock = RateLimiter(10), time.time
+    assert await allowed(limiter, 12, key_id=10) == 10
+    monkeypatch.setattr(time, "time", lambda: clock() - 3600)
+    assert await allowed(limiter, 12, key_id=10) == 10
     await limiter.close()
 
 
@@ -99,6 +112,7 @@ async def test_a_limiter_that_lost_redis_comes_back_to_it(redis_url: str) -> Non
     limiter._pause(ConnectionError("gone"))
     limiter._shared_again = 0
     assert await allowed(limiter, 12, key_id=9) == 10
+    assert not limiter._is_alone
     other = RateLimiter(10, redis_url)
     assert await allowed(other, 1, key_id=9) == 0
     await limiter.close()

@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -37,12 +38,16 @@ def configure(level: str) -> None:
 
 
 class StandardError:
-    """Writes a finished line to whatever standard error is at that moment."""
+    """Writes a finished line to whatever standard error is at that moment.
+
+    A line that cannot be written (its disk is full, its reader has gone) is lost: no call may suffer for it.
+    """
 
     def __init__(self, *_: object) -> None: ...
 
     def msg(self, line: str) -> None:
-        sys.stderr.write(f"{line}\n")
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{line}\n")
 
     debug = info = warning = error = critical = msg
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 2.0
+CLOCK_STEP_SECONDS = 0.1
 
 log = structlog.get_logger()
 
@@ -40,7 +41,8 @@ class RateLimiter:
         self.local = LocalWindow(MemoryStorage())
         self._pool = None if redis_url is None else _connections(redis_url)
         self.shared = None if redis_url is None else SharedWindow(_storage(redis_url, self._pool))
-        self._shared_again = 0.0
+        self._shared_again, self._is_alone = 0.0, False
+        self._clock = _wall_clock()
 
     async def check(self, caller: Caller) -> None:
         """Counts a call. Raises `RateLimited` when it is one too many (which then does not count)."""
@@ -66,9 +68,13 @@ class RateLimiter:
     async def _hit(self, item: RateLimitItemPerSecond, key: str) -> bool:
         if self.shared is not None and time.monotonic() >= self._shared_again:
             try:
-                return await self.shared.hit(item, key)
+                is_allowed = await self.shared.hit(item, key)
             except _redis_errors() as error:
                 self._pause(error)
+            else:
+                self._resume()
+                return is_allowed
+        self._follow_clock()
         return self.local.hit(item, key)
 
     async def _stats(self, item: RateLimitItemPerSecond, key: str) -> WindowStats:
@@ -82,11 +88,30 @@ class RateLimiter:
     def _pause(self, error: Exception) -> None:
         """Redis is asked again only after a while, so that its timeouts are not paid by every call."""
         self._shared_again = time.monotonic() + REDIS_PAUSE_SECONDS
-        log.warning("Redis does not answer; each process counts its own rate limits", error=str(error))
+        if not self._is_alone:
+            log.warning("Redis does not answer; each process counts its own rate limits", error=str(error))
+        self._is_alone = True
+
+    def _resume(self) -> None:
+        if self._is_alone:
+            log.info("Redis answers again; rate limits are counted together")
+        self._is_alone = False
+
+    def _follow_clock(self) -> None:
+        """Of a clock that was set back: calls before it would look like calls to come, and fill the window."""
+        clock = _wall_clock()
+        if clock < self._clock - CLOCK_STEP_SECONDS:
+            self.local.storage.reset()
+        self._clock = clock
 
     async def close(self) -> None:
         if self._pool is not None:
             await self._pool.aclose()
+
+
+def _wall_clock() -> float:
+    """How far the clock on the wall is ahead of the one that nobody can set."""
+    return time.time() - time.monotonic()
 
 
 def _connections(url: str) -> "ConnectionPool":
