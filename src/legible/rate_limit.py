@@ -98,7 +98,7 @@ class RateLimiter:
         self._is_alone = False
 
     def _follow_clock(self) -> None:
-        """Of a clock that was set back: calls before it would look like calls to come, and fill the window."""
+        """After a clock was set back, past calls would look like calls to come, and fill the window."""
         clock = _wall_clock()
         if clock < self._clock - CLOCK_STEP_SECONDS:
             self.local.storage.reset()
