@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src")]
 
 from data import Generator, Sample  # noqa: E402
+from fonts import load_faces  # noqa: E402
 from measure import BLANK, CHARSET, evaluate, families, own_set  # noqa: E402
 from model import TextNet  # noqa: E402
 
@@ -323,6 +324,7 @@ def main() -> None:
     else:
         average.load_state_dict(net.state_dict())
 
+    load_faces()  # Once: the painter reads the cache that this leaves.
     pool = Pool()
     painter = context.Process(target=render, args=(pool, a.seed * 1000 + seen), daemon=True)
     pool.level.fill_(min(1.0, EASY + (1 - EASY) * before / EASY_MINUTES))
