@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from legible.calibration import Calibration
 from legible.errors import InvalidImage, RecognitionFailed
 from legible.recognizers.slider import recognize
 from legible.recognizers.slider.compare import changed
 from legible.recognizers.slider.decode import decode, found
 from legible.recognizers.slider.match import match
-from legible.recognizers.slider.model import Calibration
 from legible.recognizers.slider.preprocess import piece, preprocess
 from legible.tasks import Kind, SliderAnswer, SliderOptions, Task
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from legible.calibration import Calibration
 from legible.errors import RecognitionFailed
 from legible.recognizers.arithmetic.decode import CHARS, decode
-from legible.recognizers.text.model import Calibration, Network
+from legible.recognizers.text.model import Network
 
 NETWORK = Network(None, CHARS, Calibration(), Calibration())  # type: ignore[arg-type]
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from legible.calibration import Calibration
 from legible.errors import RecognitionFailed
 from legible.recognizers.text.decode import (
     ALPHANUMERIC,
@@ -16,7 +17,7 @@ from legible.recognizers.text.decode import (
     greedy,
     restrict,
 )
-from legible.recognizers.text.model import Calibration, Network
+from legible.recognizers.text.model import Network
 from legible.tasks import TextOptions
 
 BLANK = len(ALPHANUMERIC)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from legible.calibration import Calibration
 from legible.errors import RecognitionFailed
 from legible.recognizers.slider.match import Match
-from legible.recognizers.slider.model import Calibration
 from legible.recognizers.slider.preprocess import Canvas, Piece
 from legible.tasks import Candidate, SliderAnswer
 

@@ -1,29 +1,16 @@
 """The slider networks as they are shipped: one finds the gap in one image, one says where exactly its edges
 are, one ranks the places for a given piece."""
 
-import json
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from legible.calibration import Calibration
 from legible.model_store import Model, load
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How often a raw confidence (0-1, ascending) was right on pictures that no training saw, and when to
-    refuse."""
-
-    raw: tuple[float, ...] = (0.0, 1.0)
-    right: tuple[float, ...] = (0.0, 1.0)
-    threshold: float = 0.0
-
-    def __call__(self, raw: float) -> float:
-        return float(np.interp(raw, self.raw, self.right))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +34,7 @@ class Network:
 
 def _network(name: str) -> Network:
     model = load(name)
-    table = json.loads(model.metadata["calibration"])
-    return Network(model, Calibration(tuple(table["raw"]), tuple(table["right"]), float(table["threshold"])))
+    return Network(model, Calibration.from_json(model.metadata["calibration"]))
 
 
 @cache

@@ -1,29 +1,16 @@
 """The text network as it is shipped: one ONNX file that says itself what its classes are and how sure it is
 of them."""
 
-import json
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from legible.calibration import Calibration
 from legible.model_store import Model, load
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How often a raw confidence (0-1, ascending) was right on pictures that no training saw, and when to
-    refuse."""
-
-    raw: tuple[float, ...] = (0.0, 1.0)
-    right: tuple[float, ...] = (0.0, 1.0)
-    threshold: float = 0.0
-
-    def __call__(self, raw: float) -> float:
-        return float(np.interp(raw, self.raw, self.right))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +31,6 @@ class Network:
         return probs
 
 
-def _calibration(metadata: str | None) -> Calibration:
-    if metadata is None:
-        return Calibration()
-    table = json.loads(metadata)
-    return Calibration(tuple(table["raw"]), tuple(table["right"]), float(table["threshold"]))
-
-
 @cache
 def network() -> Network:
     """The network of this installation, opened at its first use."""
@@ -59,6 +39,6 @@ def network() -> Network:
     return Network(
         model,
         facts["charset"],
-        _calibration(facts.get("calibration_text")),
-        _calibration(facts.get("calibration_arithmetic")),
+        Calibration.from_json(facts["calibration_text"]),
+        Calibration.from_json(facts["calibration_arithmetic"]),
     )
