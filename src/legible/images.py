@@ -120,10 +120,10 @@ def _flatten(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] |
         return _flatten_deep(image), None
     if image.mode not in ("RGBA", "LA", "PA", "La", "RGBa") and "transparency" not in image.info:
         return np.asarray(image.convert("RGB"), np.uint8), None
-    rgba = np.asarray(image.convert("RGBA"), np.uint16)
-    alpha = rgba[:, :, 3:]
-    flat = (rgba[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
-    return flat.astype(np.uint8), alpha[:, :, 0].astype(np.uint8)
+    rgba = image.convert("RGBA")
+    flat = Image.new("RGB", image.size, "white")
+    flat.paste(rgba, mask=rgba)
+    return np.asarray(flat), np.asarray(rgba.getchannel("A"))
 
 
 def _flatten_deep(image: Image.Image) -> NDArray[np.uint8]:
