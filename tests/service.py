@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw
 from legible import ledger
 from legible.app import Parts, build_app
 from legible.calls import CallFilter, CallLog
+from legible.cli.http1 import Http1
 from legible.db.tables import Call
 from legible.errors import RecognitionFailed
 from legible.images import decode
@@ -112,7 +113,12 @@ def served(app: FastAPI) -> Iterator[str]:
     """The URL of the app, behind uvicorn in a thread."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
-            app, lifespan="on", log_config=None, access_log=False, forwarded_allow_ips="127.0.0.1"
+            app,
+            http=Http1,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            forwarded_allow_ips="127.0.0.1",
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))

@@ -1,9 +1,11 @@
+import json
 import re
 import signal
 import socket
 import sqlite3
 import time
 from contextlib import closing
+from http.client import HTTPConnection
 
 import httpx
 import pytest
@@ -104,3 +106,21 @@ def test_it_serves_postgresql(bare: Legible, postgresql_url, tmp_path) -> None:
         assert httpx.get(f"{server.url}/readyz").json()["checks"]["migrations"] is True
         assert bare("user", "list", "--json", "--database", postgresql_url).json[0]["is_admin"] is True
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+def test_a_call_that_offers_http2_arrives_with_its_body(tmp_path) -> None:
+    """As Java's HttpClient sends each call over plain HTTP: first the headers, then the body."""
+    body = json.dumps({"image": "", "type": 50200, "api_key": "lg_unknown"}).encode()
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAEAAAAIAAAAB"}
+    with serving("--data", tmp_path, folder=tmp_path) as server:
+        url = httpx.URL(server.url)
+        with closing(HTTPConnection(url.host, url.port, timeout=30)) as connection:
+            for _ in range(2):
+                connection.putrequest("POST", "/api/v1/captcha.php")
+                for name, value in {**offer, "Content-Length": str(len(body))}.items():
+                    connection.putheader(name, value)
+                connection.endheaders()
+                time.sleep(0.1)
+                connection.send(body)
+                reply = connection.getresponse()
+                assert (reply.status, json.load(reply)["code"]) == (401, 401)

@@ -110,6 +110,7 @@ def _server(chosen: Settings, url: str) -> "uvicorn.Server":
     import uvicorn
 
     from legible.app import build_app
+    from legible.cli.http1 import Http1
 
     app = build_app(chosen)
     # We say ourselves that the service is there, and where.
@@ -123,6 +124,7 @@ def _server(chosen: Settings, url: str) -> "uvicorn.Server":
 
     config = uvicorn.Config(
         app,
+        http=Http1,
         lifespan="on",
         log_config=None,
         access_log=False,
