@@ -24,6 +24,8 @@ from legible.recognizers.slider.preprocess import WIDTH, padded, shrunk
 
 Box = tuple[float, float, float, float]
 Form = Literal["bare", "screenshot", "two", "empty"]
+# Weights of red, green and blue.
+GREY = (0.299, 0.587, 0.114)
 
 # Scenes a shard; heights of its pictures are rounded up to a multiple of `BUCKET`, so that they make batches.
 SHARD = 1024
@@ -38,6 +40,10 @@ SAMPLES_SEED = 23
 DECOYS = (0.66, 0.2, 0.1, 0.04)
 # The smallest and largest gap, as a share of the picture's width.
 GAP = (0.08, 0.32)
+# Share of the gaps that show a part of some other picture.
+OTHER_PHOTO = 0.04
+# Share of the gaps that touch the right edge, and of those that touch the upper or lower one.
+FLUSH = 0.07
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +73,8 @@ def scene(rng: np.random.Generator, photos: Photos, form: Form) -> Scene:
         return _finished(rng, _empty(rng, picture, scale))
     mask = _mask(rng, width, height)
     # The gap stands to the right of where the piece starts, at any row.
-    x = int(rng.integers(min(round(0.15 * width), width - mask.shape[1]), width - mask.shape[1] + 1))
-    y = int(rng.integers(0, height - mask.shape[0] + 1))
-    look = Look(rng, scale)
+    x, y = _place(rng, width - mask.shape[1], height - mask.shape[0], round(0.15 * width))
+    look = Look(rng, scale, background(rng, photos, width, height) if rng.random() < OTHER_PHOTO else None)
     cut = picture.astype(np.float32)
     boxes = _decoys(rng, cut, look, mask, (x, y))
     look.cut(cut, mask, x, y)
@@ -83,6 +88,13 @@ def scene(rng: np.random.Generator, photos: Photos, form: Form) -> Scene:
     if form == "bare":
         return _finished(rng, Scene(image, gap, boxes))
     return _finished(rng, _screenshot(rng, image, picture, mask, gap, boxes, scale))
+
+
+def _place(rng: np.random.Generator, right: int, bottom: int, left: int) -> tuple[int, int]:
+    """Anywhere from `left`, and somewhat more often than by chance where the picture ends."""
+    x = right if rng.random() < FLUSH else int(rng.integers(min(left, right), right + 1))
+    y = bottom * int(rng.integers(2)) if rng.random() < FLUSH else int(rng.integers(0, bottom + 1))
+    return x, y
 
 
 def _visible(image: Pixels, picture: Pixels, mask: Mask, x: int, y: int) -> bool:
@@ -99,15 +111,20 @@ def _mask(rng: np.random.Generator, width: int, height: int) -> Mask:
     return shapes.draw(rng, max(14, w * shrink), max(14, h * shrink))
 
 
+# How gaps are filled, and how often.
+FILLS = {
+    "dark": 0.22, "blend": 0.21, "flat": 0.09, "blur": 0.07, "faint": 0.12, "light": 0.07, "other": 0.04,
+    "mosaic": 0.02, "none": 0.07, "grey": 0.03, "slope": 0.03, "grain": 0.03,
+}  # fmt: skip
+
+
 class Look:
     """How the gaps of one picture are painted. Every decoy is painted like the gap, or nearly."""
 
-    def __init__(self, rng: np.random.Generator, scale: float) -> None:
-        self.rng, self.scale = rng, scale
-        self.fill = rng.choice(
-            ["dark", "blend", "flat", "blur", "faint", "light", "other", "mosaic", "none"],
-            p=[0.24, 0.24, 0.1, 0.08, 0.12, 0.08, 0.05, 0.03, 0.06],
-        )
+    def __init__(self, rng: np.random.Generator, scale: float, photo: Pixels | None = None) -> None:
+        self.rng, self.scale, self.photo = rng, scale, photo
+        self.fill = str(rng.choice(list(FILLS), p=list(FILLS.values())))
+        self.fill = self.fill if photo is None else "photo"
         self.factor = rng.uniform(0.25, 0.85)
         self.alpha = rng.uniform(0.5, 0.95) if rng.random() < 0.7 else rng.uniform(0.25, 0.5)
         shade = [(0.0,) * 3, (128.0,) * 3, (255.0,) * 3, tuple(map(float, colour(rng)))][
@@ -126,6 +143,9 @@ class Look:
         self.line = rng.uniform(0.3, 1) if lined else 0
         self.line = max(self.line, 0.6) if self.fill == "none" else self.line
         self.line_width = rng.uniform(0.7, 2.2) * scale
+        # A dashed line: this many dashes, or 0.
+        self.dashes = int(rng.integers(6, 30)) if rng.random() < 0.08 else 0
+        self.slope = rng.uniform(-1, 1, 2)
         line = [(255.0,) * 3, (0.0,) * 3, tuple(map(float, colour(rng)))][rng.choice(3, p=[0.65, 0.2, 0.15])]
         self.line_shade = np.array(line, np.float32)
         self.glow = rng.uniform(0.2, 0.8) if rng.random() < 0.12 else 0
@@ -169,6 +189,22 @@ class Look:
             return cv2.resize(small, part.shape[1::-1], interpolation=cv2.INTER_NEAREST) * min(
                 1.0, self.factor + 0.3
             )
+        return self._rarely_filled(part)
+
+    def _rarely_filled(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.fill == "photo" and self.photo is not None:
+            return self.photo[-part.shape[0] :, -part.shape[1] :].astype(np.float32)
+        if self.fill == "grey":
+            return (part @ np.array(GREY, np.float32))[:, :, None] * np.ones(3) * min(1.0, self.factor + 0.3)
+        if self.fill == "slope":
+            # A film that is thicker at one side.
+            y, x = np.mgrid[: part.shape[0], : part.shape[1]]
+            along = self.slope[0] * (x / part.shape[1] - 0.5) + self.slope[1] * (y / part.shape[0] - 0.5)
+            film = np.clip(self.alpha + along, 0.15, 0.95)[:, :, None]
+            return part + (self.shade - part) * film  # type: ignore[no-any-return]
+        if self.fill == "grain":
+            film = self.alpha * self.rng.random((*part.shape[:2], 1), np.float32)
+            return part + (self.shade - part) * film  # type: ignore[no-any-return]
         return part
 
     def _inner_shadow(self, whole: Mask) -> Mask:
@@ -193,6 +229,10 @@ def stroke(part: NDArray[np.float32], whole: Mask, look: Look) -> None:
     if look.line_width < 1.3 * look.scale:
         # A thin line: only the inner half of the ring.
         ring = np.clip(whole - cv2.erode(whole, kernel), 0, 1)
+    if look.dashes:
+        y, x = np.mgrid[: whole.shape[0], : whole.shape[1]]
+        turn = np.arctan2(y - whole.shape[0] / 2, x - whole.shape[1] / 2) / (2 * np.pi) * look.dashes
+        ring = ring * (turn % 1 < 0.6)
     if look.glow:
         light = np.clip(cv2.GaussianBlur(ring, (0, 0), 2.5 * look.scale) * 2, 0, 1)
         part += (look.line_shade - part) * (light * look.glow)[:, :, None]
@@ -355,12 +395,14 @@ def _screenshot(
 def _paged(rng: np.random.Generator, shot: Scene, scale: float) -> Scene:
     """A page around the picture: margins, a line of text, the track with its handle."""
     height, width = shot.image.shape[:2]
-    left, right = (int(v) for v in rng.integers(0, round(30 * scale), 2))
+    # Mostly the widget alone; sometimes it stands somewhere on a wide page.
+    room = 30 * scale if rng.random() < 0.8 else 0.4 * width
+    left, right = (int(v) for v in rng.integers(0, round(room), 2))
     top, bottom = int(rng.integers(0, round(50 * scale))), int(rng.integers(0, round(80 * scale)))
     paper = (255, 255, 255) if rng.random() < 0.6 else colour(rng)
     page = np.empty((height + top + bottom, width + left + right, 3), np.uint8)
     page[:] = paper
-    page[top : top + height, left : left + width] = shot.image
+    page[top : top + height, left : left + width] = _rounded(rng, shot.image, page[:height, :width], scale)
     ink = tuple(255 - v for v in paper) if rng.random() < 0.5 else colour(rng)
     if top > 16 * scale:
         words = rng.choice(
@@ -387,6 +429,14 @@ def _paged(rng: np.random.Generator, shot: Scene, scale: float) -> Scene:
         tuple(_shift(b, left, top) for b in shot.decoys),
         _moved(shot.visible, left, top),
     )
+
+
+def _rounded(rng: np.random.Generator, image: Pixels, paper: Pixels, scale: float) -> Pixels:
+    """The picture, sometimes with round corners."""
+    if rng.random() < 0.7:
+        return image
+    corner = shapes.rounded(image.shape[1], image.shape[0], round(rng.uniform(3, 12) * scale))
+    return np.where(corner[:, :, None] > 0, image, paper)
 
 
 def _track(
@@ -435,8 +485,10 @@ def jpeg(picture: Pixels, quality: int) -> Pixels:
 
 
 def _finished(rng: np.random.Generator, shot: Scene) -> Scene:
-    """What happens to a picture on its way: it is shown larger or smaller, and saved as JPEG."""
+    """What happens to a picture on its way: a mark, another size, JPEG."""
     image, gap, decoys, visible = shot.image, shot.gap, shot.decoys, shot.visible
+    if rng.random() < 0.06:
+        image = _marked(rng, image)
     if shot.piece is None and rng.random() < 0.2:
         factor = rng.uniform(0.8, 1.6)
         height, width = image.shape[:2]
@@ -448,6 +500,17 @@ def _finished(rng: np.random.Generator, shot: Scene) -> Scene:
     if rng.random() < 0.5:
         image = jpeg(image, int(rng.integers(40, 96)))
     return Scene(np.ascontiguousarray(image), gap, decoys, visible, shot.piece, shot.rows_agree)
+
+
+def _marked(rng: np.random.Generator, image: Pixels) -> Pixels:
+    """Some thin print over everything, as sites put their name there."""
+    layer = image.copy()
+    words = "".join(chr(int(c)) for c in rng.integers(97, 123, int(rng.integers(3, 11))))
+    size = image.shape[1] / 300 * rng.uniform(0.4, 1)
+    place = int(rng.integers(0, image.shape[1] // 2)), int(rng.integers(16, image.shape[0]))
+    cv2.putText(layer, words, place, int(rng.integers(0, 4)), size, colour(rng), 1, cv2.LINE_AA)
+    mix = rng.uniform(0.3, 0.9)
+    return cv2.addWeighted(layer, mix, image, 1 - mix, 0)  # type: ignore[return-value]
 
 
 def _scaled(box: Box | None, fx: float, fy: float) -> Box | None:

@@ -32,7 +32,7 @@ from rich.console import Console
 from torch import nn
 from training.slider import data, rank
 from training.slider.model import SliderNet
-from training.slider.refine import RefineNet
+from training.slider.refine import kept
 
 from legible.errors import RecognitionFailed
 from legible.recognizers.slider.decode import Found, decode, found
@@ -83,12 +83,6 @@ def ranker(folder: Path) -> nn.Module:
     net = rank.Ranker(state["mean"], state["scale"])
     net.load_state_dict(state)
     return net.eval()
-
-
-def closer(folder: Path) -> RefineNet:
-    net = RefineNet()
-    net.load_state_dict(torch.load(folder / "refine.pt", weights_only=True)["refine"])
-    return net.eval().folded()
 
 
 def to_onnx(
@@ -222,7 +216,7 @@ def write(source: Path, name: str, calibration: dict[str, object] | None = None)
 
 def export_finder(folder: Path, temporary: Path, dry: bool) -> None:
     plain, small, edges = temporary / "plain.onnx", temporary / "int8.onnx", temporary / "edges.onnx"
-    to_onnx(closer(folder), torch.zeros(2, 3, CLOSE, CLOSE), edges, ("views", "edges"), {0: "n"})
+    to_onnx(kept(), torch.zeros(2, 3, CLOSE, CLOSE), edges, ("views", "edges"), {0: "n"})
     axes = {0: "n", 2: "height", 3: "width"}
     to_onnx(finder(folder), torch.zeros(1, 3, 128, WIDTH), plain, ("pixels", "maps"), axes)
     to_int8(plain, small, [pixels for pixels, _ in islice(pictures(folder, held_out=False), RANGE_PICTURES)])

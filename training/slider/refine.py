@@ -1,4 +1,5 @@
-"""Trains the small network that looks at one place again and says where exactly its four edges are.
+"""Trains the small network that looks at one place again and says where exactly its four edges are; it goes
+on from the network that is kept in the repository.
 
 python -m training.slider.refine FOLDER --minutes 12
 """
@@ -6,6 +7,7 @@ python -m training.slider.refine FOLDER --minutes 12
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import time
 from collections.abc import Iterator
@@ -28,9 +30,16 @@ from legible.recognizers.slider.preprocess import CLOSE, VIEW, close, tensor
 MIDDLE, SIDE = 0.15, 1.3
 BATCH, BOXES = 64, 3
 LEARNING_RATE, WEIGHT_DECAY, WARM_UP = 3e-3, 0.02, 0.03
+# Share of the learning rate for a network that was trained before, whose batch norms are in its kernels.
+FOLDED_RATE = 0.4
+# The weights that are kept are a running mean over about 1 / (1 - this) steps.
+AVERAGE = 0.99
 BINS = CLOSE // 2
 # The mean over a whole edge makes logits small; this makes them large enough for a sharp distribution.
 GAIN = 8.0
+
+# What a run starts from.
+KEPT = Path(__file__).with_name("edges.pt")
 
 console = Console()
 
@@ -71,6 +80,18 @@ class RefineNet(nn.Module):
                 owner = self.get_submodule(name.rpartition(".")[0])
                 setattr(owner, name.rpartition(".")[2], nn.Sequential(module.folded(), nn.ReLU()))
         return self
+
+
+def kept() -> RefineNet:
+    """The folded network in the repository."""
+    net = RefineNet().folded()
+    net.load_state_dict(torch.load(KEPT, weights_only=True))
+    return net.eval()
+
+
+def keep(net: RefineNet) -> None:
+    """Puts the folded network into the repository, in half precision."""
+    torch.save({name: value.half() for name, value in net.state_dict().items()}, KEPT)
 
 
 def edge_loss(logits: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,9 +168,12 @@ def run(net: RefineNet, x: Tensor) -> Tensor:
 
 
 def train(folder: Path, minutes: float) -> RefineNet:
+    """The network after so many more minutes, folded."""
     torch.manual_seed(0)
-    rng = np.random.default_rng(1)
-    net = RefineNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rng = np.random.default_rng()
+    again = KEPT.exists()
+    net = (kept() if again else RefineNet()).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(net)
     optimizer = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     start, recent = time.monotonic(), []
     for step, (x, edges) in enumerate(batches(folder / "shards", rng)):
@@ -157,16 +181,20 @@ def train(folder: Path, minutes: float) -> RefineNet:
         if progress >= 1:
             break
         for group in optimizer.param_groups:
-            group["lr"] = rate(progress)
+            group["lr"] = rate(progress) * (FOLDED_RATE if again else 1)
         loss, distance = edge_loss(run(net, x), edges)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
+        with torch.no_grad():
+            for mean, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
+                mean.copy_(mean.lerp(new, 1 - AVERAGE) if mean.dtype.is_floating_point else new)
         recent.append(float(distance.detach()))
         if step % 100 == 99:
             console.print(f"step {step + 1}  {progress:.0%}  mean error {np.mean(recent):.4f} of the view")
             recent.clear()
-    return net.eval()
+    return average.eval() if again else average.eval().folded()
 
 
 @torch.no_grad()
@@ -197,9 +225,11 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    if KEPT.exists():
+        report(kept(), arguments.folder)
     net = train(arguments.folder, arguments.minutes)
-    torch.save({"refine": net.state_dict()}, arguments.folder / "refine.pt")
     report(net, arguments.folder)
+    keep(net)
 
 
 if __name__ == "__main__":

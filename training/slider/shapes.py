@@ -198,6 +198,13 @@ def _rounded(canvas: NDArray[np.uint8], box: tuple[int, int, int, int], radius: 
             cv2.circle(canvas, (x, y), radius, 255, -1)
 
 
+def rounded(width: int, height: int, radius: int) -> NDArray[np.uint8]:
+    """(height, width): 255 in a rectangle with round corners that fills it, else 0."""
+    canvas = np.zeros((height, width), np.uint8)
+    _rounded(canvas, (0, 0, width - 1, height - 1), radius)
+    return canvas
+
+
 def _jigsaw(rng: np.random.Generator) -> NDArray[np.uint8]:
     """A rectangle with a knob, a hole or nothing on each side."""
     canvas = np.zeros((400, 400), np.uint8)

@@ -45,7 +45,7 @@ ROWS, ROWS_SHARE = 112, 0.75
 GAP, LIKE, PIECE, EDGE = 1.0, 1.0, 0.5, 5.0
 # Spread of a target around the cell of a centre, in cells.
 SPREAD = 0.7
-SHARDS = 60
+SHARDS = 24
 CHECK_SECONDS = 240
 
 console = Console()

@@ -66,13 +66,13 @@ def match(background: Pixels, piece: Piece, rows_agree: bool) -> Match:
     background, piece, scale = _smaller(background, piece)
     if piece.mask.shape[0] > background.shape[0] or piece.mask.shape[1] > background.shape[1]:
         return Match(np.zeros((0, 4), np.int64), np.zeros((0, 0), np.float32))
-    padded = np.pad(background, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), "edge")
+    padded = _framed(background, cv2.BORDER_REPLICATE)
     grey = np.asarray(cv2.cvtColor(padded, cv2.COLOR_RGB2GRAY), np.uint8)
     field = _field(grey)
-    mask = np.pad(piece.mask, MARGIN)
+    slope = _slope(piece.mask)
     band = (piece.y - BAND, piece.y + BAND) if rows_agree else (0, background.shape[0])
-    outline = _outline(mask)
-    places = _proposals(field, grey, mask, piece, band)
+    outline = _outline(*slope)
+    places = _proposals(field, grey, slope, piece, band)
     places, fit = _refined(field, outline, places, (background.shape[1], background.shape[0]), piece)
     features = np.concatenate([fit, _content(padded, piece, outline, places)], 1)
     rows = (places[:, 1] - piece.y) / BAND if rows_agree else np.zeros(len(places))
@@ -123,18 +123,29 @@ def _gradients(grey: Pixels | Floats, per_level: float) -> tuple[Floats, Floats]
 
 def _field(grey: Pixels) -> Floats:
     """(2, H, W): the direction of the gradient at each pixel, its length between 0 and 1 by strength."""
-    dx, dy = _gradients(grey, SOFT)
-    strength = cv2.sqrt(dx * dx + dy * dy + 1)
-    return np.stack([dx / strength, dy / strength])
+    field = np.stack(_gradients(grey, SOFT))
+    strength = field[0] * field[0]
+    strength += field[1] * field[1]
+    strength += 1
+    field /= cv2.sqrt(strength)
+    return field
 
 
-def _outline(mask: Pixels) -> Outline:
-    soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
-    dx, dy = _gradients(soft, 1)  # type: ignore[arg-type]
+def _framed(picture: Pixels, border: int) -> Pixels:
+    """With MARGIN pixels more on each side: zeros, or what OpenCV's `border` says."""
+    return cv2.copyMakeBorder(picture, MARGIN, MARGIN, MARGIN, MARGIN, border).astype(np.uint8, copy=False)
+
+
+def _slope(mask: Pixels) -> tuple[Floats, Floats]:
+    """The gradient of a mask with a margin around it, a little smoothed."""
+    soft = cv2.GaussianBlur(_framed(mask, cv2.BORDER_CONSTANT).astype(np.float32), (0, 0), 0.8)
+    return _gradients(soft, 1)  # type: ignore[arg-type]
+
+
+def _outline(dx: Floats, dy: Floats) -> Outline:
     size = np.sqrt(dx * dx + dy * dy)
     y, x = np.nonzero(size > 0.6 * size.max())
-    middle_y, middle_x = (mask.shape[0] - 1) / 2, (mask.shape[1] - 1) / 2
-    angle = np.arctan2(y - middle_y, x - middle_x)
+    angle = np.arctan2(y - (size.shape[0] - 1) / 2, x - (size.shape[1] - 1) / 2)
     order = np.argsort(angle)
     order = order[np.linspace(0, len(order) - 1, min(OUTLINE_POINTS, len(order))).astype(np.int64)]
     y, x, angle = y[order], x[order], angle[order]
@@ -143,13 +154,15 @@ def _outline(mask: Pixels) -> Outline:
     return Outline(x, y, -dx[y, x] / length, -dy[y, x] / length, sector)
 
 
-def _proposals(field: Floats, grey: Pixels, mask: Pixels, piece: Piece, band: tuple[int, int]) -> Places:
+def _proposals(
+    field: Floats, grey: Pixels, slope: tuple[Floats, Floats], piece: Piece, band: tuple[int, int]
+) -> Places:
     """(N, 2) x y of the mask's own box in the background, found at half size."""
     across, signed = (
         _halved([field[0] ** 2, field[0] * field[1], field[1] ** 2]),
         _halved([field[0], field[1]]),
     )
-    nx, ny = _gradients(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8), 1)  # type: ignore[arg-type]
+    nx, ny = slope
     size = cv2.sqrt(nx * nx + ny * ny)
     unit = np.maximum(size, 1e-6)
     across_pattern = _halved([nx * nx / unit, 2 * nx * ny / unit, ny * ny / unit])
@@ -215,30 +228,37 @@ def _refined(
     shifts = np.stack(np.meshgrid(reach, reach), -1).reshape(-1, 2)
     around = np.clip(places[:, None] + shifts, 0, limit)
     along = _along(field, outline, around)
-    scores = (along**2).mean(2) + 0.7 * np.abs(along.mean(2))
+    scores = _squares(along) + 0.7 * np.abs(along.mean(2))
     best = around[np.arange(len(places)), scores.argmax(1)]
     order = np.argsort(-scores.max(1), kind="stable")
+    near = np.abs(best[:, None] - best).max(2) <= 2
     kept: list[int] = []
-    for index in order:
-        if all(np.abs(best[index] - best[other]).max() > 2 for other in kept):
-            kept.append(int(index))
+    for index in order.tolist():
+        if not near[index, kept].any():
+            kept.append(index)
     places = best[kept]
-    along = _along(field, outline, places[:, None])[:, 0]
+    along = _along(field, outline, places)
+    squared = along * along
     # A sector of an odd piece may hold no point of its outline: then it counts as any other.
-    parts = [outline.sector == s for s in range(SECTORS)]
-    sectors = np.stack([(along[:, part if part.any() else ...] ** 2).mean(1) for part in parts], 1)
+    member = (outline.sector[:, None] == np.arange(SECTORS)).astype(np.float32)
+    member[:, member.sum(0) == 0] = 1
+    sectors = squared @ (member / member.sum(0))
     sectors.sort(axis=1)
     signed = along.mean(1)
     fit = [
-        (along**2).mean(1),
+        squared.mean(1),
         np.abs(signed),
         signed,
-        sectors[:, 0],
-        sectors[:, 1],
-        sectors[:, 2],
-        (along**2 > 0.15).mean(1),
+        *sectors[:, :3].T,
+        (squared > 0.15).mean(1),
     ]
     return places, np.stack(fit, 1).astype(np.float32)
+
+
+def _squares(values: Floats) -> Floats:
+    """(...): the mean square over the last axis of (..., K)."""
+    squares: Floats = np.einsum("...k,...k->...", values, values) / values.shape[-1]
+    return squares
 
 
 def _along(field: Floats, outline: Outline, places: Places) -> Floats:
@@ -252,36 +272,39 @@ def _along(field: Floats, outline: Outline, places: Places) -> Floats:
 def _content(padded: Pixels, piece: Piece, outline: Outline, places: Places) -> Floats:
     """(N, 18): how the piece's content agrees with the background inside the outline and just outside of
     it."""
-    x, y = _inner(piece.mask, BESIDE)
-    inside = _agreement(_colours(padded, places, x, y), piece.rgb[y, x].astype(np.float32) / 255)
-    # Sites paint broad rims on their pieces: the core is content only.
-    x, y = _inner(piece.mask, min(piece.mask.shape) // 5)
-    core = _agreement(_colours(padded, places, x, y), piece.rgb[y, x].astype(np.float32) / 255)
-    inner_x, inner_y = _moved(outline, -BESIDE, piece.mask.shape, 0)
-    outer_x, outer_y = _moved(outline, BESIDE, piece.mask.shape, MARGIN)
-    outer, inner = _colours(padded, places, outer_x, outer_y), _colours(padded, places, inner_x, inner_y)
-    seam = _agreement(outer, piece.rgb[inner_y, inner_x].astype(np.float32) / 255)
-    step = inner - outer
-    steps = [
-        np.abs(step).mean((1, 2)),
-        step.mean((1, 2)),
-        np.median(np.abs(step).max(2), 1),
-        _correlation(inner, outer),
+    shape = piece.mask.shape
+    points = [
+        _inner(piece.mask, BESIDE),
+        # Sites paint broad rims on their pieces: the core is content only.
+        _inner(piece.mask, min(shape) // 5),
+        _moved(outline, BESIDE, shape, MARGIN),
+        _moved(outline, -BESIDE, shape, 0),
     ]
-    return np.concatenate([inside, core[:, :3], seam[:, [0, 3, 4]], np.stack(steps, 1)], 1).astype(np.float32)
+    there = _colours(padded, places, *np.concatenate(points, 1))
+    inside, core, outer, inner = np.split(there, np.cumsum([len(x) for x, _ in points])[:-1], 2)
+    own = [piece.rgb[y, x].T.astype(np.float32)[:, None] / 255 for x, y in (points[0], points[1], points[3])]
+    agreement = [
+        _agreement(inside, own[0]),
+        _agreement(core, own[1])[:, :3],
+        _agreement(outer, own[2])[:, [0, 3, 4]],
+        _step(inner, outer),
+    ]
+    return np.concatenate(agreement, 1).astype(np.float32)
 
 
 def _colours(padded: Pixels, places: Places, x: Places, y: Places) -> Floats:
-    """(N, K, 3) in 0..1: the background at the points x, y (K,) of a piece at each place."""
+    """(3, N, K) in 0..1: the background at the points x, y (K,) of a piece at each place."""
     width = padded.shape[1]
     index = ((places[:, 1] + MARGIN) * width + places[:, 0] + MARGIN)[:, None] + (y * width + x)
-    colours: Floats = padded.reshape(-1, 3).take(index, 0).astype(np.float32) / 255
+    colours: Floats = padded.reshape(-1, 3).take(index, 0).transpose(2, 0, 1).astype(np.float32, "C")
+    colours /= 255
     return colours
 
 
 def _inner(mask: Pixels, distance: int) -> tuple[Places, Places]:
     """Points of a mask at least `distance` pixels from its outline, evenly taken; any if there are none."""
-    inside = cv2.erode(np.pad(mask, 1), np.ones((2 * distance + 1, 2 * distance + 1), np.uint8))[1:-1, 1:-1]
+    kernel = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
+    inside = cv2.erode(mask, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     y, x = np.nonzero(inside if inside.any() else mask)
     take = np.linspace(0, len(y) - 1, min(INNER_POINTS, len(y))).astype(np.int64)
     return x[take], y[take]
@@ -296,35 +319,58 @@ def _moved(outline: Outline, distance: float, shape: tuple[int, ...], room: int)
 
 
 def _agreement(there: Floats, own: Floats) -> Floats:
-    """(N, 8) of `there` (N, K, 3) and `own` (K, 3): correlation, slope, what is left over, distances,
+    """(N, 8) of `there` (3, N, K) and `own` (3, 1, K): correlation, slope, what is left over, distances,
     spreads."""
-    a, b = there - there.mean(1, keepdims=True), own - own.mean(0)
-    variance = float((b * b).mean()) + 1e-4
-    slope = (a * b).mean((1, 2)) / variance
-    left = np.sqrt(((a - slope[:, None, None] * b) ** 2).mean((1, 2)))
-    distance = there - own
+    a, b = _centred(there), _centred(own)
+    count = b.size
+    own_variance, variance, both = _mean(b * b), _mean(a * a), _mean(a * b)
+    slope = both / (own_variance + 1e-4)
+    left = variance - 2 * slope * both + slope * slope * own_variance
     return np.stack(
         [
-            _correlation(there, own),
+            both / np.sqrt(variance * own_variance + 1e-3 / count**2),
             np.clip(slope, -2, 2),
-            left,
-            np.abs(distance).mean((1, 2)),
-            np.median(np.abs(distance).max(2), 1),
-            distance.mean((1, 2)),
-            np.sqrt((a * a).mean((1, 2))),
-            np.full(len(there), variance**0.5),
+            np.sqrt(np.maximum(left, 0)),
+            *_distance(there - own),
+            np.sqrt(variance),
+            np.full(len(variance), np.sqrt(own_variance + 1e-4)),
         ],
         1,
     )
 
 
-def _correlation(there: Floats, own: Floats) -> Floats:
-    """(N,) over points and colours, each colour around its own mean."""
-    a = there - there.mean(-2, keepdims=True)
-    b = own - own.mean(-2, keepdims=True)
-    product: Floats = (a * b).sum((-2, -1))
-    scale: Floats = np.sqrt((a * a).sum((-2, -1)) * (b * b).sum((-2, -1)) + 1e-3)
-    return np.asarray(product / scale)
+def _step(inner: Floats, outer: Floats) -> Floats:
+    """(N, 4) of two sides (3, N, K) of an outline: how far apart they are, and their correlation."""
+    a, b = _centred(inner), _centred(outer)
+    scale = np.sqrt(_mean(a * a) * _mean(b * b) + 1e-3 / a[:, 0].size ** 2)
+    size, middle, signed = _distance(inner - outer)
+    return np.stack([size, signed, middle, _mean(a * b) / scale], 1)
+
+
+def _centred(colours: Floats) -> Floats:
+    """Each colour of each place around its own mean over the points."""
+    centred: Floats = colours - colours.mean(2, keepdims=True)
+    return centred
+
+
+def _distance(difference: Floats) -> tuple[Floats, Floats, Floats]:
+    """(N,) of (3, N, K): mean size, median of the largest of the three, signed mean."""
+    size = np.abs(difference)
+    return _mean(size), _median(size.max(0)), _mean(difference)
+
+
+def _mean(values: Floats) -> Floats:
+    """(N,) over colours and points of (3, N, K); several times as fast as NumPy's own over two axes."""
+    means: Floats = values.sum(0).mean(1) / len(values)
+    return means
+
+
+def _median(values: Floats) -> Floats:
+    """(N,) of (N, K); several times as fast as NumPy's own for so few."""
+    ordered = np.sort(values, 1)
+    middle = ordered.shape[1] // 2
+    medians: Floats = (ordered[:, middle] + ordered[:, -1 - middle]) / 2
+    return medians
 
 
 def _relative(features: Floats) -> Floats:
