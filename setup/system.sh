@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the tests need beside Python: PostgreSQL, Redis, Chromium with a Chinese font, and the languages of the vendors' samples.
+# What the tests need beside Python: PostgreSQL, Redis, Chromium with a Chinese font, and the languages of the sample code.
 # Installs only what is missing. Without the right to, it says what to install; with CI=true that is a failure.
 set -u
 
@@ -18,6 +18,9 @@ have chromium || have chromium-browser || have google-chrome || missing chromium
 { have php && php -m | grep -qix curl; } || missing php-cli php-curl
 have curl || missing curl
 have node || missing nodejs
+have go || missing golang-go
+have javac || missing default-jdk-headless
+{ have mcs && have mono && [ -e /usr/lib/mono/4.5/System.Net.Http.dll ]; } || missing mono-mcs mono-runtime libmono-system-net-http4.0-cil
 [ -n "$packages" ] || exit 0
 
 echo "Installing for the tests:$packages"

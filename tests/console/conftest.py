@@ -3,7 +3,7 @@
 import itertools
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,9 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from legible import accounts
 from legible.app import Parts, build_app
 from legible.console.attempts import Attempts
+from legible.recognizers import Recognizer
 from legible.settings import Settings
+from legible.tasks import Kind
 from tests.console.fakes import RECOGNIZERS
 from tests.service import base64_of, draw, served
 
@@ -119,12 +121,14 @@ def site(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @contextmanager
-def running(path: object, **settings: Any) -> Iterator[Site]:
+def running(
+    path: object, recognizers: Mapping[Kind, Recognizer] = RECOGNIZERS, **settings: Any
+) -> Iterator[Site]:
     """A console over that SQLite file."""
     chosen = Settings(
         database_url=f"sqlite:///{path}", **({"log_level": "error", "rate_per_second": 0} | settings)
     )
-    app = build_app(chosen, RECOGNIZERS)
+    app = build_app(chosen, recognizers)
     with served(app) as url, ExitStack() as clients:
         yield Site(url, app.state.parts, clients)
 

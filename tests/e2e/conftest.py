@@ -1,6 +1,5 @@
 """Debian's Chromium, driven by Playwright, before a console with recognizers of all kinds."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from importlib.resources import files
@@ -10,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from tests.console.conftest import Site, many_people_at_one_address, running
+from tests.servers import missing
 
 __all__ = ["many_people_at_one_address"]
 
@@ -20,13 +20,6 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-def missing(what: str) -> None:
-    """Skips at home; fails in CI, where a test that did not run must not look green."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is not installed", pytrace=False)
-    pytest.skip(f"{what} is not installed")
 
 
 # Not for the whole session: while Playwright is open its event loop runs in this thread, and no other can.

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -176,47 +175,25 @@ def revoke(site: Site, page: Page, say) -> None:
     assert "invalid_token" in read(page)
 
 
-def test_the_code_that_is_shown_makes_the_call_and_follows_what_is_typed(
-    site: Site, chromium, tmp_path
-) -> None:
+def test_the_code_follows_what_is_typed_and_makes_the_call(site: Site, chromium, tmp_path) -> None:
     with opened(chromium, "en") as (_, page):
         sign_up(site, page)
         key = make_key(site, page, "CI")
-        Image.new("RGB", (80, 30), "white").save(tmp_path / "captcha.png")
         page.goto(f"{site.url}/console/try")
-        for dialect in ("acedata", "captchaapi", "v1"):
+        for dialect in ("acedata", "v1"):
             page.select_option("#dialect", dialect)
-            if dialect != "captchaapi":
-                page.evaluate("document.querySelector('#more-options').open = true")
-                page.fill("#option-charset", "digits")
-            for language, command in RUNNERS.items():
-                page.click(f"#language-{language}")
+            page.evaluate("document.querySelector('#more-options').open = true")
+            page.fill("#option-charset", "digits")
+            for tab in page.locator("#languages button").all():
+                tab.click()
                 code = page.inner_text("#snippet")
-                assert site.url in code
-                assert ("digits" in code) == (dialect != "captchaapi")
-                assert HOSTILE in run_snippet(command, code.replace("YOUR_API_KEY", key), tmp_path), language
-            for language in ("php", "go", "java", "csharp"):
-                page.click(f"#language-{language}")
-                code = page.inner_text("#snippet")
-                assert site.url in code
-                assert "YOUR_API_KEY" in code
-                assert "captcha.png" in code
-
-
-RUNNERS = {
-    "curl": ("sh", "call.sh"),
-    "python": ("python3", "call.py"),
-    "javascript": ("node", "call.mjs"),
-}
-
-
-def run_snippet(command: tuple[str, str], code: str, folder: Path) -> str:
-    """Runs the code as a reader would; what it printed."""
-    program = sys.executable if command[0] == "python3" else command[0]
-    (folder / command[1]).write_text(code, "utf-8")
-    ran = subprocess.run([program, command[1]], cwd=folder, capture_output=True, text=True, timeout=60)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout.encode().decode("unicode_escape") if "\\u" in ran.stdout else ran.stdout
+                for part in (site.url, "YOUR_API_KEY", "captcha.png", "charset", "digits"):
+                    assert part in code, tab.inner_text()
+        page.click("#language-curl")
+        Image.new("RGB", (80, 30), "white").save(tmp_path / "captcha.png")
+        code = page.inner_text("#snippet").replace("YOUR_API_KEY", key)
+        said = subprocess.run(["sh", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert json.loads(said.stdout)["answer"]["text"] == HOSTILE
 
 
 def test_what_is_chosen_last_is_what_is_sent(site: Site, chromium) -> None:

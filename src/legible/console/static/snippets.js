@@ -8,7 +8,7 @@ export class Picture {
 }
 
 // The operation's template with pictures, key and options filled in.
-export function fill(template, { key, options }) {
+function fill(template, { key, options }) {
   const filled = (value) => {
     if (value === "@image") return new Picture("image", "captcha.png");
     if (value === "@images") return [new Picture("image", "captcha.png")];
@@ -24,7 +24,15 @@ export function fill(template, { key, options }) {
   return JSON.stringify(template).includes('"@options"') ? body : { ...body, ...options };
 }
 
-export function pictures(value) {
+// The HTTP call, from which the code is written and the page itself calls.
+export function request(base, operation, key, options) {
+  const headers = { "content-type": "application/json" };
+  const header = operation.key_header;
+  if (header) headers[header] = header === "authorization" ? `Bearer ${key}` : key;
+  return { url: base + operation.path, headers, body: fill(operation.body, { key, options }) };
+}
+
+function pictures(value) {
   if (value instanceof Picture) return [value];
   return value !== null && typeof value === "object" ? Object.values(value).flatMap(pictures) : [];
 }
@@ -71,7 +79,7 @@ function python({ url, headers, body }) {
   ]);
   const own = Object.fromEntries(Object.entries(headers).filter(([name]) => name !== "content-type"));
   return [
-    "import base64", "", "import requests", "", ...reads, "",
+    "# pip install requests", "import base64", "", "import requests", "", ...reads, "",
     "response = requests.post(", `    ${quote(url)},`,
     ...(Object.keys(own).length ? [`    headers=${literal(own, words, 1)},`] : []),
     `    json=${literal(body, words, 1)},`, "    timeout=30,", ")", "print(response.json())",
@@ -103,7 +111,8 @@ function php({ url, headers, body }) {
   return [
     "<?php", ...reads, `$curl = curl_init(${single(url)});`, "curl_setopt_array($curl, [", "    CURLOPT_POST => true,",
     "    CURLOPT_RETURNTRANSFER => true,", "    CURLOPT_HTTPHEADER => [", ...lines.map((line) => `    ${line}`), "    ],",
-    `    CURLOPT_POSTFIELDS => json_encode(${literal(body, words, 1)}),`, "]);", "echo curl_exec($curl), PHP_EOL;",
+    `    CURLOPT_POSTFIELDS => json_encode(${literal(body, words, 1)}),`, "]);", "$reply = curl_exec($curl);",
+    "if ($reply === false) {", "    exit(curl_error($curl));", "}", "echo $reply, PHP_EOL;",
   ].join("\n");
 }
 
@@ -116,7 +125,7 @@ function go({ url, headers, body }) {
   const reads = pictures(body).map(({ name, file }) => `    ${name} := read("${file}")`);
   const sets = Object.entries(headers).map(([name, value]) => `    request.Header.Set(${quote(name)}, ${quote(value)})`);
   return tabs([
-    "package main", "", "import (", ...["bytes", "encoding/base64", "encoding/json", "fmt", "io", "net/http", "os"].map((n) => `    "${n}"`), ")", "",
+    "// go run call.go", "package main", "", "import (", ...["bytes", "encoding/base64", "encoding/json", "fmt", "io", "net/http", "os"].map((n) => `    "${n}"`), ")", "",
     "func check(err error) {", "    if err != nil {", "        panic(err)", "    }", "}", "",
     "func read(path string) string {", "    data, err := os.ReadFile(path)", "    check(err)",
     "    return base64.StdEncoding.EncodeToString(data)", "}", "", "func main() {", ...reads,
@@ -127,38 +136,49 @@ function go({ url, headers, body }) {
   ].join("\n"));
 }
 
+// The body as JSON text that stands in code: `escape` is the host's way with JSON's own characters, `picture` puts a variable in.
+function jsonText(body, depth, escape, picture) {
+  const marked = literal(body, { ...JSON_WORDS, picture: ({ name }) => `"\u0001${name}\u0001"` }, depth);
+  return escape(marked).replace(/\u0001(\w+)\u0001/g, (_, name) => picture(name));
+}
+
 function java({ url, headers, body }) {
-  const variable = (name) => `@@${name}@@`;
-  const json = JSON.stringify(body, (_, value) => (value instanceof Picture ? variable(value.name) : value));
-  const text = quote(json).replace(/@@(\w+)@@/g, '" + $1 + "').replaceAll(' + ""', "");
+  const json = jsonText(body, 3, (text) => text.replaceAll("\\", "\\\\").replaceAll("%", "%%"), () => "%s");
+  const names = pictures(body).map(({ name }) => name);
   const reads = pictures(body).map(({ name, file }) => `        String ${name} = read("${file}");`);
   const sets = Object.entries(headers).map(([name, value]) => `            .header(${quote(name)}, ${quote(value)})`);
   return [
+    "// Java 17 or newer: java Call.java",
     "import java.net.URI;", "import java.net.http.HttpClient;", "import java.net.http.HttpRequest;", "import java.net.http.HttpResponse;",
     "import java.nio.file.Files;", "import java.nio.file.Path;", "import java.util.Base64;", "",
     "public class Call {", "    static String read(String path) throws Exception {",
     "        return Base64.getEncoder().encodeToString(Files.readAllBytes(Path.of(path)));", "    }", "",
-    "    public static void main(String[] args) throws Exception {", ...reads, `        String body = ${text};`,
+    "    public static void main(String[] args) throws Exception {", ...reads,
+    '        String body = """', `            ${json}""".formatted(${names.join(", ")});`,
     `        HttpRequest request = HttpRequest.newBuilder(URI.create(${quote(url)}))`, ...sets,
     "            .POST(HttpRequest.BodyPublishers.ofString(body))", "            .build();",
-    "        System.out.println(HttpClient.newHttpClient()", "            .send(request, HttpResponse.BodyHandlers.ofString()).body());",
-    "    }", "}",
+    "        HttpResponse<String> response = HttpClient.newHttpClient()",
+    "            .send(request, HttpResponse.BodyHandlers.ofString());",
+    "        System.out.println(response.body());", "    }", "}",
   ].join("\n");
 }
 
 function csharp({ url, headers, body }) {
-  const words = {
-    ...JSON_WORDS, open: "new Dictionary<string, object?> {", trailing: ",", pair: (name, value) => `[${quote(name)}] = ${value}`,
-    list: (items) => `new object?[] { ${items.join(", ")} }`, picture: ({ name }) => name,
-  };
-  const reads = pictures(body).map(({ name, file }) => `var ${name} = Convert.ToBase64String(File.ReadAllBytes("${file}"));`);
+  const escape = (text) => text.replaceAll('"', '""').replace(/[{}]/g, "$&$&");
+  const json = jsonText(body, 2, escape, (name) => `{${name}}`);
+  const reads = pictures(body).map(({ name, file }) => `        string ${name} = Convert.ToBase64String(File.ReadAllBytes("${file}"));`);
   const sets = Object.entries(headers)
     .filter(([name]) => name !== "content-type")
-    .map(([name, value]) => `client.DefaultRequestHeaders.Add(${quote(name)}, ${quote(value)});`);
+    .map(([name, value]) => `            client.DefaultRequestHeaders.Add(${quote(name)}, ${quote(value)});`);
   return [
-    "using System.Net.Http.Json;", "", ...reads, "using var client = new HttpClient();", ...sets,
-    `var response = await client.PostAsJsonAsync(${quote(url)}, ${literal(body, words)});`,
-    "Console.WriteLine(await response.Content.ReadAsStringAsync());",
+    "// .NET, .NET Framework or Mono",
+    ...["System", "System.IO", "System.Net.Http", "System.Text", "System.Threading.Tasks"].map((name) => `using ${name};`), "",
+    "public static class Call", "{", "    public static void Main() => RunAsync().GetAwaiter().GetResult();", "",
+    "    static async Task RunAsync()", "    {", ...reads, `        string body = $@"${json}";`,
+    "        using (var client = new HttpClient())", "        {", ...sets,
+    `            var response = await client.PostAsync(${quote(url)},`,
+    '                new StringContent(body, Encoding.UTF8, "application/json"));',
+    "            Console.WriteLine(await response.Content.ReadAsStringAsync());", "        }", "    }", "}",
   ].join("\n");
 }
 

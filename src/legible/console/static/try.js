@@ -2,7 +2,7 @@
 
 import { csrf, element, knownKeys, money, rememberKey } from "./app.js";
 import { characters, picture, readReply, spoken } from "./draw.js";
-import { LANGUAGES, Picture, fill, pictures } from "./snippets.js";
+import { LANGUAGES, Picture, request } from "./snippets.js";
 
 const data = JSON.parse(document.getElementById("try-data").textContent);
 const { words } = data;
@@ -173,15 +173,9 @@ function options() {
 
 // The call
 
-function request(key) {
-  const headers = { "content-type": "application/json" };
-  if (state.operation.key_header) headers[state.operation.key_header] = state.operation.key_header === "authorization" ? `Bearer ${key}` : key;
-  return { url: data.base + state.operation.path, headers, body: fill(state.operation.body, { key, options: options() }) };
-}
-
 function showCode() {
   const [, write] = LANGUAGES[state.language];
-  at("snippet").textContent = write(request("YOUR_API_KEY"));
+  at("snippet").textContent = write(request(data.base, state.operation, "YOUR_API_KEY", options()));
 }
 
 async function useKey() {
@@ -223,7 +217,7 @@ async function run() {
 }
 
 async function call(key) {
-  const { url, headers, body } = request(key);
+  const { url, headers, body } = request(data.base, state.operation, key, options());
   const sources = { image: state.image.base64, ...state.files };
   const json = JSON.stringify(body, (_, value) => (value instanceof Picture ? sources[value.name] : value));
   const started = performance.now();
