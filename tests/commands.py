@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +60,14 @@ class Serving:
 
 
 @contextmanager
-def serving(*words: object, folder: Path) -> Iterator[Serving]:
+def serving(
+    *words: object, folder: Path, program: Sequence[object] = (EXECUTABLE,), **settings: str
+) -> Iterator[Serving]:
     """`legible serve` as a process of its own on a free port, stopped at the end."""
-    command = [EXECUTABLE, "serve", "--port", "0", *(str(word) for word in words)]
+    command = [str(word) for word in (*program, "serve", "--port", "0", *words)]
     said, log = folder / "said", folder / "log"
     with said.open("w") as out, log.open("w") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err, cwd=folder, env=environment())
+        process = subprocess.Popen(command, stdout=out, stderr=err, cwd=folder, env=environment() | settings)
     try:
         for _ in range(600):
             ready = re.search(r"ready at (http://\S+)", said.read_text())

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -18,9 +18,56 @@ import redis
 NOBODY = "postgres"  # whom PostgreSQL runs as when we are root, which it refuses to be
 
 
+class Server:
+    """A server process of ours, which a test may kill and start again."""
+
+    def __init__(
+        self, url: str, command: Sequence[object], folder: Path, answers: Callable[[], bool], user: str | None
+    ) -> None:
+        self.url, self.command, self.folder, self.answers, self.user = url, command, folder, answers, user
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Until it answers. What a killed PostgreSQL left running may keep a new one away for a moment."""
+        deadline = time.monotonic() + 30
+        while not self.answers():
+            if time.monotonic() > deadline:
+                pytest.fail("a server that the tests need did not start within 30 seconds", pytrace=False)
+            if self.process is None or self.process.poll() is not None:
+                self._spawn()
+            time.sleep(0.05)
+
+    def _spawn(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            words = [str(word) for word in self.command]
+            self.process = subprocess.Popen(words, stdout=log, stderr=log, user=self.user, cwd=self.folder)
+
+    def kill(self) -> None:
+        """As the kernel does when there is no memory left."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGINT)  # at once, whoever is still connected
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
 @contextmanager
 def postgresql() -> Iterator[str]:
     """The URL of the empty database of a fresh cluster."""
+    with postgresql_server() as server:
+        yield server.url
+
+
+@contextmanager
+def postgresql_server() -> Iterator[Server]:
+    """A fresh cluster with an empty database."""
     bin_dir = _postgresql_bin()
     user = NOBODY if os.geteuid() == 0 else None
     with _folder(user) as folder:
@@ -46,28 +93,44 @@ def postgresql() -> Iterator[str]:
             "fsync": "off",
             "shared_buffers": "32MB",
         }
-        server = [
+        command = [
             bin_dir / "postgres",
             "-D",
             data,
             *(f"--{name}={value}" for name, value in settings.items()),
         ]
-        with _running(server, folder, user):
-            _until(lambda: _postgresql_answers(folder))
-            yield f"postgresql://legible@/postgres?host={folder}"
+        url = f"postgresql://legible@/postgres?host={folder}"
+        with _started(Server(url, command, folder, lambda: _postgresql_answers(folder), user)) as server:
+            yield server
 
 
 @contextmanager
 def redis_server() -> Iterator[str]:
     """The URL of a fresh Redis that keeps nothing on disk."""
-    binary = shutil.which("redis-server") or _missing("redis-server")
+    with redis_process() as server:
+        yield server.url
+
+
+@contextmanager
+def redis_process() -> Iterator[Server]:
+    """A fresh Redis that keeps nothing on disk."""
+    binary = shutil.which("redis-server") or missing("redis-server")
     port = free_port()
     with _folder(None) as folder:
         options = {"--port": port, "--bind": "127.0.0.1", "--save": "", "--appendonly": "no", "--dir": folder}
         command = [binary, *(str(word) for option in options.items() for word in option)]
-        with _running(command, folder, None):
-            _until(lambda: _redis_answers(port))
-            yield f"redis://127.0.0.1:{port}/0"
+        url = f"redis://127.0.0.1:{port}/0"
+        with _started(Server(url, command, folder, lambda: _redis_answers(port), None)) as server:
+            yield server
+
+
+@contextmanager
+def _started(server: Server) -> Iterator[Server]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def free_port() -> int:
@@ -81,11 +144,11 @@ def _postgresql_bin() -> Path:
     found = shutil.which("postgres")
     candidates = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not candidates:
-        _missing("PostgreSQL")
+        missing("PostgreSQL")
     return candidates[-1]
 
 
-def _missing(what: str) -> str:
+def missing(what: str) -> str:
     """Skips at home; fails in CI, where a test that did not run must not look green."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is not installed", pytrace=False)
@@ -102,31 +165,6 @@ def _folder(user: str | None) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _running(command: list[object], folder: Path, user: str | None) -> Iterator[None]:
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(word) for word in command], stdout=log, stderr=log, user=user, cwd=folder
-        )
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)  # at once, whoever is still connected
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _until(answers: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not answers():
-        if time.monotonic() > deadline:
-            pytest.fail("a server that the tests need did not start within 30 seconds", pytrace=False)
-        time.sleep(0.05)
 
 
 def _postgresql_answers(folder: Path) -> bool:
