@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     queue_limit: int = Field(256, ge=1, description="Recognitions that may wait before new ones are refused.")
     recognition_timeout_seconds: float = Field(20, gt=0, description="Longest time one recognition may take.")
 
+    max_connections: int = Field(
+        1000, ge=16, description="Most connections at a time; then whoever has not asked yet makes room."
+    )
+    request_seconds: float = Field(30, gt=0, description="Longest time a request may take to arrive.")
     max_body_bytes: int = Field(6 * 1024 * 1024, ge=1024, description="Largest request body.")
     max_image_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest image after base64 decoding.")
     max_image_side: int = Field(4096, ge=16, description="Longest side of an image, in pixels.")

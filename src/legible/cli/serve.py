@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from types import FrameType
@@ -110,7 +111,7 @@ def _server(chosen: Settings, url: str) -> "uvicorn.Server":
     import uvicorn
 
     from legible.app import build_app
-    from legible.cli.http1 import Http1
+    from legible.cli.door import Door, GuardedHttp1
 
     app = build_app(chosen)
     # We say ourselves that the service is there, and where.
@@ -124,7 +125,7 @@ def _server(chosen: Settings, url: str) -> "uvicorn.Server":
 
     config = uvicorn.Config(
         app,
-        http=Http1,
+        http=partial(GuardedHttp1, Door(chosen.max_connections, chosen.request_seconds)),  # type: ignore[arg-type]
         lifespan="on",
         log_config=None,
         access_log=False,

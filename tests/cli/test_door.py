@@ -1,0 +1,92 @@
+"""Connections that are slow, too many or too talkative, and good ones beside them."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.commands import Serving, serving
+
+MOST = 16
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("door")
+    settings = {"LEGIBLE_MAX_CONNECTIONS": str(MOST), "LEGIBLE_REQUEST_SECONDS": "1.5"}
+    with serving("--data", folder, folder=folder, **settings) as server:
+        yield server
+
+
+def connect(server: Serving) -> socket.socket:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def heard(connection: socket.socket) -> bytes:
+    """All that the server says until it hangs up."""
+    said = b""
+    while chunk := connection.recv(65_536):
+        said += chunk
+    return said
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\n",
+        b"POST /v1/recognitions HTTP/1.1\r\ncontent-length: 9\r\n\r\n{",
+    ],
+)
+def test_a_request_that_does_not_arrive_in_time_is_told_so(server: Serving, start: bytes) -> None:
+    with connect(server) as slow:
+        slow.sendall(start)
+        said = heard(slow)
+    assert said.partition(b"\r\n")[0] == (b"HTTP/1.1 408 Request Timeout" if start else b"")
+
+
+def test_dripping_in_does_not_buy_time(server: Serving) -> None:
+    began = time.monotonic()
+    with connect(server) as slow:
+        slow.sendall(b"GET /healthz HTTP/1.1\r\nx-slow: ")
+        try:
+            while time.monotonic() < began + 15:
+                slow.sendall(b"a")
+                time.sleep(0.1)
+        except OSError:
+            return
+    pytest.fail("a header of one byte at a time was let in for 15 seconds")
+
+
+def test_a_connection_may_ask_again_after_a_reply(server: Serving) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        for _ in range(4):
+            assert client.get("/healthz").status_code == 200
+            time.sleep(0.6)
+
+
+def test_the_oldest_that_has_not_asked_makes_room(server: Serving) -> None:
+    slow = [connect(server) for _ in range(MOST)]
+    try:
+        for each in slow:
+            each.sendall(b"GET /healthz HTTP/1.1\r\n")
+        assert httpx.get(f"{server.url}/healthz", trust_env=False).status_code == 200
+        assert heard(slow[0]).startswith(b"HTTP/1.1 503")
+    finally:
+        for each in slow:
+            each.close()
+
+
+def test_headers_without_end_are_refused(server: Serving) -> None:
+    with connect(server) as talker:
+        talker.sendall(b"GET /healthz HTTP/1.1\r\n")
+        try:
+            for number in range(2000):
+                talker.sendall(b"x-%d: " % number + b"a" * 1000 + b"\r\n")
+            said = heard(talker)
+        except OSError:
+            return  # it hung up while we were talking
+    assert said.startswith(b"HTTP/1.1 431")
