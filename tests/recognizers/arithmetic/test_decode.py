@@ -49,3 +49,9 @@ def test_a_sign_that_is_nearly_lost_is_found_since_a_sum_needs_one() -> None:
     plus = CHARS.index("+")
     doubt[3:5, -1], doubt[3:5, plus] = 0.6, 0.39
     assert decode(doubt, NETWORK, threshold=0.0).expression == "3+5"
+
+
+def test_one_number_in_digits_and_the_other_in_chinese_is_never_read() -> None:
+    doubt = frames("二加六=?")
+    doubt[:2, CHARS.index("8")], doubt[:2, CHARS.index("二")] = 0.8, 0.19
+    assert decode(doubt, NETWORK, threshold=0.0).expression == "2+6"

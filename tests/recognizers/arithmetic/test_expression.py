@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legible.recognizers.arithmetic.expression import HAN_DIGITS, NotASum, NoWholeAnswer, parse
+from legible.recognizers.arithmetic.expression import HAN_DIGITS, NotASum, NoWholeAnswer, begins, parse
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,15 @@ def test_every_sum_of_two_numbers_has_the_value_python_gives_it(
 def test_chinese_numerals_up_to_99_are_read(tens: int, ones: int, other: int) -> None:
     numeral = ("" if tens == 1 else HAN_DIGITS[tens]) + "十" + (HAN_DIGITS[ones] if ones else "")
     assert parse(f"{numeral}加{HAN_DIGITS[other]}等于几").value == 10 * tens + ones + other
+
+
+@pytest.mark.parametrize(
+    "text", ["3+5=?", "8-1x5=?", "10÷5+3", "二十三减十五等于几", "七乘以六等于多少?", "4一3=?"]
+)
+def test_every_beginning_of_a_sum_can_be_one(text: str) -> None:
+    assert all(begins(text[:length]) for length in range(len(text) + 1))
+
+
+@pytest.mark.parametrize("text", ["+", "3=", "3?", "12345", "3++", "6乘九", "六乘9", "1+2+3+", "3+5=8"])
+def test_what_no_sum_begins_with_is_not_followed(text: str) -> None:
+    assert not begins(text)

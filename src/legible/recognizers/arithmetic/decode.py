@@ -1,12 +1,10 @@
 """From probabilities a frame to the sum that they most likely show, and its value."""
 
-from string import digits
-
 import numpy as np
 from numpy.typing import NDArray
 
 from legible.errors import RecognitionFailed
-from legible.recognizers.arithmetic.expression import HAN_DIGITS, NotASum, NoWholeAnswer, Sum, parse
+from legible.recognizers.arithmetic.expression import NotASum, NoWholeAnswer, Sum, begins, parse
 from legible.recognizers.text.decode import SURE, beam_search, greedy, restrict
 from legible.recognizers.text.model import Network
 from legible.tasks import ArithmeticAnswer
@@ -15,10 +13,8 @@ Floats = NDArray[np.float32]
 
 LONGEST = 16  # characters of a sum
 BEAM, LEAST = 16, 0.004
-# Sites hardly ever ask what has no whole answer, or write one number in digits and the other in Chinese: an
-# unsure reading of that kind is more likely another one.
+# Sites hardly ever ask what has no whole answer: an unsure reading of that kind is more likely another one.
 UNUSUAL = 0.1
-HAN_NUMERALS = HAN_DIGITS + "十"
 CHARS = "0123456789+-*/÷x=?加减乘除上去以等于几是多少零一二三四五六七八九十"
 
 
@@ -45,7 +41,11 @@ def decode(probs: Floats, network: Network, threshold: float | None = None) -> A
 def find_sum(probs: Floats) -> tuple[Sum, float] | None:
     """The likeliest sum: the best path where that is sure, else what the likely readings add up to."""
     best = greedy(probs, CHARS)
-    readings = [best] if best.probability >= SURE else beam_search(probs, CHARS, 1, LONGEST, BEAM, LEAST)
+    readings = (
+        [best]
+        if best.probability >= SURE
+        else beam_search(probs, CHARS, 1, LONGEST, BEAM, LEAST, begins=begins)
+    )
     # "3+5=?" and "3+5=" ask the same: their probabilities belong together.
     likely: dict[Sum | None, float] = {}
     for reading in readings:
@@ -55,14 +55,9 @@ def find_sum(probs: Floats) -> tuple[Sum, float] | None:
             asked = None
         except NotASum:
             continue
-        share = (UNUSUAL if asked is None else 1.0) * (UNUSUAL if _mixed(reading.text) else 1.0)
+        share = UNUSUAL if asked is None else 1.0
         likely[asked] = likely.get(asked, 0.0) + share * reading.probability
     if not likely:
         return None
     asked, probability = max(likely.items(), key=lambda item: item[1])
     return None if asked is None else (asked, min(1.0, probability))
-
-
-def _mixed(text: str) -> bool:
-    """Whether digits and Chinese numerals stand in one sum."""
-    return any(c in digits for c in text) and any(c in HAN_NUMERALS for c in text)

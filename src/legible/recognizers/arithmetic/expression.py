@@ -3,6 +3,7 @@ question ends."""
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 HAN_DIGITS = "零一二三四五六七八九"
 OPERATORS = {
@@ -19,6 +20,30 @@ _SUM = re.compile(rf"({_NUMBER})({_OPERATOR})({_NUMBER})(?:({_OPERATOR})({_NUMBE
 # A minus sign and the numeral one are the same stroke: between two numbers in digits it is the sign.
 _STROKE = re.compile(r"(?<=\d)一(?=\d)")
 _HAN_NUMBER = re.compile(rf"(?:([{HAN_DIGITS[1:]}])?(十)([{HAN_DIGITS[1:]}])?)|([{HAN_DIGITS}])")
+
+
+def _beginning(number: str, operator: str) -> str:
+    """A pattern of all texts that a sum of such numbers can begin with."""
+    ending = r"(?:=|等于?|是)?(?:几|多少?)?=?\??"
+    last = f"(?:{number}){ending}"
+    return f"(?:(?:{number})(?:{operator}(?:(?:{number})(?:{operator}(?:{last})?|{ending}))?)?)?"
+
+
+# Nobody writes one number in digits and the other in Chinese.
+_BEGINNING = re.compile(
+    "|".join(
+        (
+            _beginning(r"\d{1,4}", f"(?:{_OPERATOR}|一)"),
+            _beginning(rf"[{HAN_DIGITS}十]{{1,3}}", f"(?:{_OPERATOR})"),
+        )
+    )
+)
+
+
+@lru_cache(maxsize=4096)
+def begins(text: str) -> bool:
+    """Whether a sum can begin like this."""
+    return _BEGINNING.fullmatch(text) is not None
 
 
 class NotASum(ValueError):  # noqa: N818 - it says what the text is not

@@ -1,6 +1,7 @@
 """From probabilities a frame to characters (CTC), within what the caller knows about charset, length
 and case."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_letters, digits
@@ -147,10 +148,12 @@ def beam_search(
     width: int = BEAM,
     least: float = LEAST,
     count: int | None = None,
+    begins: Callable[[str], bool] | None = None,
 ) -> list[Reading]:
     """Prefix beam search (Hannun et al. 2014): the `count` likeliest readings of allowed length, best first.
 
-    `width` prefixes are kept; a symbol under probability `least` is not tried in that frame.
+    `width` prefixes are kept; a symbol under probability `least` is not tried in that frame. `begins` says
+    whether a text can be the beginning of a reading; others are not followed.
     """
     blank = len(chars)
     blanks = probs[:, blank].tolist()
@@ -177,6 +180,8 @@ def beam_search(
                     repeats = in_char * p
                 if len(prefix) < max_length:
                     longer = (*prefix, symbol)
+                    if begins and longer not in grown and not begins("".join(chars[s] for s in longer)):
+                        continue
                     a, b = grown.get(longer, NEVER)
                     grown[longer] = (a, b + (in_blank if symbol == last else both) * p)
             a, b = grown.get(prefix, NEVER)
