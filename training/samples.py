@@ -1,9 +1,9 @@
-"""Draws the console's sample pictures with the generators of `training/`.
+"""Draws the console's sample pictures with the generators of `training/`, and says what is right.
 
-    python training/samples.py [--sheet FILE]
+    python training/samples.py [KIND ...] [--sheet FILE]
 
-The chosen ones are named at the top; `--sheet` draws sliders to choose others from. Their backgrounds are
-drawn, too: no photo is in them.
+The chosen ones are named at the top; `--sheet` draws sliders to choose others from. All is drawn, backgrounds
+too: no photo is in them.
 """
 
 import argparse
@@ -17,6 +17,8 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "src"), str(ROOT / "training" / "text")]
 
 from data import Generator  # noqa: E402
+from training import street  # noqa: E402
+from training.click import data as click  # noqa: E402
 from training.slider import data as slider  # noqa: E402
 from training.slider.photos import Photos  # noqa: E402
 
@@ -25,7 +27,21 @@ OUT = ROOT / "src" / "legible" / "console" / "static" / "samples"
 TEXT = (77, 0.6, (0, 37, 7, 19))
 ARITHMETIC = (2026, 0.5, (40, 34, 45))
 SLIDERS = (("two", 12), ("bare", 16), ("screenshot", 2))
+# The tiles of a grid from left to right, top to bottom, and which of them are asked for.
+GRIDS = (
+    ("hydrant house crosswalk palm crosswalk bus traffic_light mountains crosswalk", "crosswalk"),
+    ("bus traffic_light trees empty_road house palm traffic_light hydrant traffic_light", "traffic_light"),
+)
+# One scene that is cut in 4x4 squares.
+SCENE = (street.hydrant, 2)
+# What is asked, the generator's level and its seed.
+CLICKS = ((click.Asked.ODD, 4, 6), (click.Asked.UNIFORM, 4, 8), (click.Asked.LARGEST, 3, 1))
 SIDE = 700
+HOW = {
+    ".png": [cv2.IMWRITE_PNG_COMPRESSION, 9],
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 85],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 85],
+}
 
 
 def texts(seed: int, level: float, chosen: tuple[int, ...]) -> list[tuple[str, np.ndarray]]:
@@ -68,14 +84,42 @@ def one_slider(form: slider.Form, seed: int) -> slider.Scene:
     return slider.scene(rng, scenery(rng), form)
 
 
-def save(name: str, rgb: np.ndarray) -> None:
-    """Writes a JPEG, or a PNG with transparency where there is some."""
+def draw_texts() -> None:
+    for kind, (seed, level, chosen) in (("text", TEXT), ("arithmetic", ARITHMETIC)):
+        for number, (label, rgb) in enumerate(texts(seed, level, chosen), 1):
+            save(f"{kind}-{number}.png", rgb, label)
+
+
+def draw_sliders() -> None:
+    for number, (form, seed) in enumerate(SLIDERS, 1):
+        drawn = one_slider(form, seed)
+        save(f"slider-{number}.jpg", drawn.image, drawn.gap)
+        if drawn.piece is not None:
+            save(f"slider-{number}-piece.png", drawn.piece)
+
+
+def draw_grids() -> None:
+    for number, (names, asked) in enumerate(GRIDS, 1):
+        shown = names.split()
+        tiles = [street.tile(getattr(street, name), seed) for seed, name in enumerate(shown)]
+        rows = [np.hstack(tiles[start : start + 3]) for start in (0, 3, 6)]
+        wanted = [str(index) for index, name in enumerate(shown) if name == asked]
+        save(f"grid-{number}.webp", np.vstack(rows), ", ".join(wanted))
+    save(f"grid-{len(GRIDS) + 1}.webp", street.tile(*SCENE, side=450), "see which squares it touches")
+
+
+def draw_clicks() -> None:
+    for number, (asked, level, seed) in enumerate(CLICKS, 1):
+        scene = click.scene(np.random.default_rng(seed), level, asked)
+        (wanted,) = [place for place in scene.places if place.wanted]
+        save(f"click-{number}.webp", scene.rgb, f"{wanted.x:.0f}, {wanted.y:.0f}, radius {wanted.radius:.0f}")
+
+
+def save(name: str, rgb: np.ndarray, label: object = "") -> None:
+    """Writes a JPEG or WebP, or a PNG with transparency where there is some."""
     code = cv2.COLOR_RGBA2BGRA if rgb.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    cv2.imwrite(
-        str(OUT / name),
-        cv2.cvtColor(rgb, code),
-        [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_JPEG_QUALITY, 85],
-    )
+    cv2.imwrite(str(OUT / name), cv2.cvtColor(rgb, code), HOW[Path(name).suffix])
+    print(name, label)
 
 
 def sheet(path: str) -> None:
@@ -92,23 +136,19 @@ def sheet(path: str) -> None:
     cv2.imwrite(path, cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
 
 
+DRAW = {"text": draw_texts, "slider": draw_sliders, "grid": draw_grids, "click": draw_clicks}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(DRAW))
     parser.add_argument("--sheet")
     arguments = parser.parse_args()
     if arguments.sheet:
         return sheet(arguments.sheet)
     OUT.mkdir(exist_ok=True)
-    for kind, (seed, level, chosen) in (("text", TEXT), ("arithmetic", ARITHMETIC)):
-        for number, (label, rgb) in enumerate(texts(seed, level, chosen), 1):
-            save(f"{kind}-{number}.png", rgb)
-            print(f"{kind}-{number}.png {label}")
-    for number, (form, seed) in enumerate(SLIDERS, 1):
-        drawn = one_slider(form, seed)
-        save(f"slider-{number}.jpg", drawn.image)
-        if drawn.piece is not None:
-            save(f"slider-{number}-piece.png", drawn.piece)
-        print(f"slider-{number}.jpg {drawn.gap}")
+    for kind in arguments.kinds or DRAW:
+        DRAW[kind]()
     return None
 
 

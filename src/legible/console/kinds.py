@@ -3,8 +3,8 @@
 A page shows only the kinds that the engine has; a new recognizer appears by itself.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from legible.console.i18n import mark
@@ -45,8 +45,8 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A picture in `static/samples/` that our generators drew, and what it says; `values` fill options, and
-    `files` those that are pictures, too."""
+    """A picture in `static/samples/` that our generators drew, and what it says. `values` fill options, a
+    question in the visitor's language; `files` those options that are pictures, too."""
 
     file: str
     truth: str
@@ -62,7 +62,6 @@ class KindPage:
     limits: str
     operations: tuple[Operation, ...]
     samples: tuple[Sample, ...] = ()
-    several: bool = False
 
 
 BEARER = "authorization"
@@ -162,6 +161,11 @@ KINDS = {
                 _acedata("recaptcha2", {"image": "@image"}, *GRID_OPTIONS, THRESHOLD),
                 _v1("grid", *GRID_OPTIONS),
             ),
+            (
+                Sample("grid-1.webp", "2, 4, 8", {"question": "/m/014xcs"}),
+                Sample("grid-2.webp", "1, 6, 8", {"question": "/m/015qff"}),
+                Sample("grid-3.webp", "1, 2, 5, 6, 9, 10, 13, 14", {"question": "/m/01pns0"}),
+            ),
         ),
         KindPage(
             Kind.CLICK,
@@ -178,7 +182,23 @@ KINDS = {
                 ),
                 _v1("click", CLICK_QUESTION),
             ),
-            several=True,
+            (
+                Sample(
+                    "click-1.webp",
+                    "374, 152",
+                    {"question": mark("Please click on the object that appears only once")},
+                ),
+                Sample(
+                    "click-2.webp",
+                    "246, 308",
+                    {
+                        "question": mark(
+                            "Please click the center of a circle where all the shapes are of the same color"
+                        )
+                    },
+                ),
+                Sample("click-3.webp", "133, 266", {"question": mark("Please click on the largest object")}),
+            ),
         ),
     )
 }
@@ -200,6 +220,10 @@ def offered(kinds: Iterable[Kind]) -> list[KindPage]:
     return [page for kind, page in KINDS.items() if kind in available]
 
 
-def as_json(page: KindPage) -> dict[str, object]:
+def as_json(page: KindPage, translate: Callable[[str], str]) -> dict[str, object]:
     """For the page's script."""
-    return asdict(page)
+    samples = [
+        replace(sample, values={name: translate(value) for name, value in sample.values.items()})
+        for sample in page.samples
+    ]
+    return asdict(replace(page, samples=tuple(samples)))

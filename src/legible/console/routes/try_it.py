@@ -56,7 +56,7 @@ def try_it(visit: MemberDep) -> Response:
         chosen=chosen,
         data={
             "base": visit.base_url,
-            "kinds": [as_json(page) for page in pages],
+            "kinds": [as_json(page, visit.translate) for page in pages],
             "kind": chosen.kind.value if chosen else None,
             "dialect": visit.request.query_params.get("dialect", ""),
             "call": visit.request.query_params.get("call", ""),
