@@ -10,12 +10,14 @@ from legible.calibration import Calibration
 from legible.errors import RecognitionFailed
 from legible.recognizers.text.decode import (
     ALPHANUMERIC,
+    Reading,
     allowed,
     beam_search,
     candidates,
     decode,
     greedy,
     restrict,
+    usual,
 )
 from legible.recognizers.text.model import Network
 from legible.tasks import TextOptions
@@ -113,3 +115,14 @@ def test_restricting_leaves_probabilities() -> None:
     restricted = restrict(frames("aZ9"), ALPHANUMERIC, "0123456789")
     assert restricted.shape[1] == 11
     np.testing.assert_allclose(restricted.sum(1), 1, rtol=1e-4)
+
+
+def test_the_cases_of_one_text_count_together() -> None:
+    found = usual([Reading("abx", 0.4, ()), Reading("Aby", 0.3, ()), Reading("aby", 0.25, ())])
+    assert [reading.text for reading in found] == ["aby", "abx"]
+    assert found[0].probability == pytest.approx(0.55)
+
+
+def test_between_readings_that_are_alike_the_usual_length_wins() -> None:
+    found = usual([Reading("ab", 0.3, ()), Reading("abcd", 0.25, ())])
+    assert found[0].text == "abcd"
