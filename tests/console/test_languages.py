@@ -75,6 +75,7 @@ def values() -> dict[str, object]:
         "kinds": [],
         "settings": Settings(),
         "explanations": [],
+        "labels": [],
         "chinese": False,
     }
 
@@ -141,9 +142,9 @@ VOID = {"input", "img", "br", "hr", "link", "meta"}
 NAMES = {
     "API", "Ace", "After", "BMP", "CDN", "CI", "CSV", "Cloud", "Cookie", "Data", "GIF", "Go", "HTTP", "IP",
     "Idempotency", "JPEG", "JSON", "Java", "JavaScript", "Key", "KiB", "Legible", "MiB", "OpenAPI", "PHP",
-    "PNG",
-    "POST", "Prometheus", "Python", "RFC", "Retry", "URL", "UTC", "WebP", "base", "captchaapi", "com",
-    "createTask", "curl", "digits", "hcaptcha", "letters", "lower", "ms", "upper",
+    "Content", "GET", "PNG", "POST", "PUT", "Prometheus", "Python", "RFC", "Retry", "Type", "URL", "UTC",
+    "WebP", "base", "captchaapi", "com", "createTask", "curl", "digits", "hcaptcha", "letters", "lower", "ms",
+    "upper",
 }  # fmt: skip
 
 

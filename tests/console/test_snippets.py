@@ -58,7 +58,8 @@ RUN: dict[str, tuple[str, list[Sequence[str]]]] = {
 # Whatever a language may find special in a text.
 QUESTION = "Pick \"the odd\" \\one\\ of 'two' at $HOME, `id`, ${x}, #{x}, %s, %d and {y} <b>: 点击“唯一”"
 OPTIONS: dict[str, Any] = {
-    "charset": "digits", "min_length": 2, "max_length": 11, "case": "upper", "confidence": 0.5,
+    "charset": "digits", "min_length": 2, "max_length": 11, "case": "upper",
+    "confidence": 0.5, "threshold": 0.5,
     "piece": "@piece", "question": QUESTION, "top": 3, "origin": "top-left",
 }  # fmt: skip
 SAYS = {Kind.TEXT: "=1+", Kind.ARITHMETIC: "8", Kind.SLIDER: "120", Kind.GRID: "0.99", Kind.CLICK: "120"}
@@ -135,8 +136,7 @@ def expected(kind: Kind, operation: Operation) -> Task:
         Kind.GRID: GridOptions("/m/01pns0", 3),
         Kind.CLICK: ClickOptions(QUESTION),
     }
-    threshold = OPTIONS["confidence"] if "confidence" in fields else None
-    return Task(kind, (PICTURE,), options[kind], threshold)
+    return Task(kind, (PICTURE,), options[kind], threshold=0.5)
 
 
 @pytest.mark.parametrize("language", RUN)

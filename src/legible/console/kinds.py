@@ -33,8 +33,9 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One way to ask. In `body`, "@image" is the picture in base64, "@images" a list of them, "@key" the key;
-    what the user filled in is added at "@options" or, without that, at the top."""
+    """One way to ask. In `body`, "@image" is the picture in base64, "@images" a list of them, "@option" what
+    the user filled in for that field; all else that the user filled in is added at "@options" or, without
+    that, at the top."""
 
     dialect: str
     path: str
@@ -71,6 +72,7 @@ THRESHOLD = Option(
     mark("0 to 1. Under it the answer is “not readable”, for free. Empty: the calibrated one."),
     "number",
 )
+V1_THRESHOLD = replace(THRESHOLD, field="threshold")
 TEXT_OPTIONS = (
     Option(
         "charset", mark("Characters"), mark("digits, letters, lower, upper, or the characters themselves")
@@ -98,8 +100,9 @@ def _captchaapi(type_id: int, *options: Option) -> Operation:
 
 def _v1(kind: str, *options: Option) -> Operation:
     body: dict[str, object] = {"kind": kind, "image": "@image"}
+    body |= {"options": {"@options": None}} if options else {}
     return Operation(
-        "v1", "/v1/recognitions", body | ({"options": {"@options": None}} if options else {}), BEARER, options
+        "v1", "/v1/recognitions", body | {"threshold": "@option"}, BEARER, (*options, V1_THRESHOLD)
     )
 
 
@@ -115,7 +118,7 @@ KINDS = {
             ),
             (
                 _acedata("image2text", {"image": "@image"}, *TEXT_OPTIONS, THRESHOLD),
-                _captchaapi(50200),
+                _captchaapi(50200, *TEXT_OPTIONS, THRESHOLD),
                 _v1("text", *TEXT_OPTIONS),
             ),
             (
@@ -130,7 +133,7 @@ KINDS = {
             mark("Arithmetic"),
             mark("A sum in a picture; the answer is its value."),
             mark("Plus, minus, times and divided, also in Chinese, with numbers of one or two digits."),
-            (_captchaapi(50100), _v1("arithmetic")),
+            (_captchaapi(50100, THRESHOLD), _v1("arithmetic")),
             (
                 Sample("arithmetic-1.png", "65"),
                 Sample("arithmetic-2.png", "6"),
@@ -143,7 +146,7 @@ KINDS = {
             mark("The gap that a puzzle piece belongs in, as its distance from the left edge."),
             mark("One gap that the piece fits. Among look-alike gaps, send the piece as well."),
             (
-                _captchaapi(10200, PIECE),
+                _captchaapi(10200, PIECE, THRESHOLD),
                 _v1("slider", PIECE),
             ),
             (

@@ -57,6 +57,7 @@ def _environment(folder: str, language: str) -> Environment:
         plain_money=formats.plain_money,
         ms=formats.milliseconds,
         count=formats.count,
+        bytes=formats.size,
     )
     icons = cast(Any, environment.get_template("icons.html").module)
     environment.globals.update(

@@ -1,5 +1,6 @@
 """API keys: make one (shown once), limit it, disable, rotate, delete; see what each was used for."""
 
+from collections.abc import Collection
 from datetime import date, timedelta
 
 from fastapi import APIRouter, HTTPException
@@ -90,6 +91,10 @@ def _rate(visit: MemberVisit, form: Form) -> int | None:
     return rate
 
 
+def _in_order(kinds: Collection[Kind]) -> list[Kind]:
+    return [kind for kind in Kind if kind in kinds]
+
+
 def _kinds(form: Form) -> list[Kind] | None:
     if form["which_kinds"] != "some":
         return None
@@ -147,7 +152,7 @@ def _list(
         made=made,
         made_name=name,
         now=now,
-        kinds=sorted(visit.console.engine.kinds),
+        kinds=_in_order(visit.console.engine.kinds),
         account_rate=account_rate(visit),
         tomorrow=moment(now + DAY_MS).astimezone(visit.zone).date().isoformat(),
     )
@@ -204,7 +209,7 @@ def _one(visit: MemberVisit, key: ApiKey, form: Form, status: int = 200, error: 
         field=error,
         error=ERRORS.get(error),
         now=now_ms(),
-        kinds=sorted({*visit.console.engine.kinds, *(Kind(kind) for kind in key.kinds or [])}),
+        kinds=_in_order({*visit.console.engine.kinds, *(Kind(kind) for kind in key.kinds or [])}),
         account_rate=account_rate(visit),
         tomorrow=moment(now_ms() + DAY_MS).astimezone(visit.zone).date().isoformat(),
     )

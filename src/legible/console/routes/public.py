@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 
 from legible.console import demo, guide, measured
 from legible.console.attempts import DEMO_BY_ADDRESS
-from legible.console.explain import EXPLANATIONS
+from legible.console.explain import EXPLANATIONS, codes
 from legible.console.formats import plain_money
 from legible.console.kinds import KINDS, offered
 from legible.console.statistics import ANSWERED
 from legible.console.web import Visit, VisitDep
 from legible.db.tables import Call
 from legible.errors import Refusal
+from legible.recognizers.grid.labels import LABELS
 from legible.tasks import Kind
 
 router = APIRouter()
@@ -123,8 +124,10 @@ def _values(visit: Visit, language: str) -> dict[str, object]:
         "types": [row for row in visit.console.prices.rows() if row.is_enabled],
         "kinds": [kind.value for kind in visit.console.engine.kinds],
         "settings": settings,
-        "explanations": [(visit.translate(e.name), visit.translate(e.cause), visit.translate(e.fix), e)
-                         for e in EXPLANATIONS.values()],
+        "explanations": [(*map(visit.translate, (each.name, each.cause, each.fix)), codes(outcome))
+                         for outcome, each in EXPLANATIONS.items()],
+        "labels": [(label, names[0], next(name for name in names if not name.isascii()))
+                   for label, names in LABELS.items()],
         "chinese": language == "zh_Hans",
     }  # fmt: skip
 

@@ -18,6 +18,7 @@ WORDS = {
     "answer": mark("Answer"),
     "refused": mark("Refused"),
     "no_image": mark("Choose a sample, or drop a picture here."),
+    "stays": mark("It stays in this page until you press Run."),
     "no_key": mark("Paste a key first, or take a trial key."),
     "not_image": mark("That is no picture. PNG, JPEG, GIF, BMP and WebP are read."),
     "too_large": mark("That picture is larger than this server accepts."),

@@ -119,7 +119,8 @@ for (const leave of document.querySelectorAll('form[action="/logout"], form[acti
 }
 
 // On a small screen a chart is wider than its box: today, at its right end, is what one wants to see.
-for (const box of document.querySelectorAll(".chart-box")) box.scrollLeft = box.scrollWidth;
+const rightmost = new ResizeObserver((boxes) => boxes.forEach(({ target }) => (target.scrollLeft = target.scrollWidth)));
+for (const box of document.querySelectorAll(".chart-box")) rightmost.observe(box);
 
 const theme = document.querySelector("[data-theme-switch]");
 if (theme && !document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches) {

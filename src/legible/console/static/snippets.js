@@ -7,21 +7,24 @@ export class Picture {
   }
 }
 
-// The operation's template with pictures, key and options filled in.
-function fill(template, { key, options }) {
+// The operation's template with pictures and options filled in.
+function fill(template, options) {
+  const own = Object.keys(template).filter((name) => template[name] === "@option");
+  const others = Object.entries(options).filter(([name]) => !own.includes(name));
   const filled = (value) => {
     if (value === "@image") return new Picture("image", "captcha.png");
     if (value === "@images") return [new Picture("image", "captcha.png")];
-    if (value === "@key") return key;
     if (Array.isArray(value)) return value.map(filled);
     if (value === null || typeof value !== "object") return value;
-    const entries = Object.entries(value).flatMap(([name, inner]) =>
-      name === "@options" ? Object.entries(options) : [[name, filled(inner)]],
-    );
+    const entries = Object.entries(value).flatMap(([name, inner]) => {
+      if (name === "@options") return others;
+      if (inner === "@option") return name in options ? [[name, options[name]]] : [];
+      return [[name, filled(inner)]];
+    });
     return Object.fromEntries(entries);
   };
   const body = filled(template);
-  return JSON.stringify(template).includes('"@options"') ? body : { ...body, ...options };
+  return JSON.stringify(template).includes('"@options"') ? body : { ...body, ...Object.fromEntries(others) };
 }
 
 // The HTTP call, from which the code is written and the page itself calls.
@@ -29,7 +32,7 @@ export function request(base, operation, key, options) {
   const headers = { "content-type": "application/json" };
   const header = operation.key_header;
   if (header) headers[header] = header === "authorization" ? `Bearer ${key}` : key;
-  return { url: base + operation.path, headers, body: fill(operation.body, { key, options }) };
+  return { url: base + operation.path, headers, body: fill(operation.body, options) };
 }
 
 function pictures(value) {

@@ -114,6 +114,8 @@ function showKind(kind, { keepImage = false } = {}) {
   choosing();
   state.image = null;
   at("base64").value = "";
+  at("picked").textContent = words.stays;
+  at("picked").translate = true;
   clearAnswer();
   if (state.kind.samples.length) chooseSample(state.kind.samples[0]);
 }
