@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the tests need beside Python: PostgreSQL, Redis, Chromium with a Chinese font, and the languages of the sample code.
+# What the tests need beside Python: PostgreSQL, Redis, nginx, Chromium with a Chinese font, and the languages of the sample code.
 # Installs only what is missing. Without the right to, it says what to install; with CI=true that is a failure.
 set -u
 
@@ -13,6 +13,11 @@ missing() {
 packages=
 have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing postgresql
 have redis-server || missing redis-server
+have nginx || [ -x /usr/sbin/nginx ] || missing nginx-light
+have openssl || missing openssl
+have sqlite3 || missing sqlite3
+have systemd-analyze || missing systemd
+docker compose version >/dev/null 2>&1 || have docker-compose || missing docker-compose
 have chromium || have chromium-browser || have google-chrome || missing chromium
 { have fc-list && fc-list :lang=zh | grep -q .; } || missing fontconfig fonts-wqy-zenhei
 { have php && php -m | grep -qix curl; } || missing php-cli php-curl

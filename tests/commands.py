@@ -69,7 +69,7 @@ def serving(
     with said.open("w") as out, log.open("w") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, cwd=folder, env=environment() | settings)
     try:
-        for _ in range(600):
+        for _ in range(2400):  # a busy machine takes its time
             ready = re.search(r"ready at (http://\S+)", said.read_text())
             if ready or process.poll() is not None:
                 break
@@ -78,4 +78,4 @@ def serving(
         yield Serving(ready[1], said.read_text(), process)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)

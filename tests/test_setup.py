@@ -15,7 +15,7 @@ def names(lines: list[str]) -> set[str]:
 
 def test_every_requirement_of_the_service_and_of_its_tests_has_its_version_held():
     extras = PROJECT["optional-dependencies"]
-    required = PROJECT["dependencies"] + extras["postgres"] + extras["redis"] + extras["test"]
+    required = PROJECT["dependencies"] + extras["postgres"] + extras["redis"] + extras["ray"] + extras["test"]
     assert names(required) - {"legible"} <= names(HELD)
 
 
@@ -25,7 +25,7 @@ def test_constraints_hold_exact_versions_and_name_no_address():
 
 def test_serving_installs_neither_tests_nor_what_trains():
     assert names(PROJECT["dependencies"]).isdisjoint(
-        {"pytest", "ruff", "mypy", "playwright", "torch", "onnx"}
+        {"pytest", "ruff", "mypy", "playwright", "torch", "onnx", "ray"}
     )
 
 

@@ -118,6 +118,12 @@ def _engine(settings: Settings, given: Mapping[Kind, Recognizer] | None) -> Engi
     if given is not None:
         return LocalEngine(given, settings.workers, settings.queue_limit)
     found = recognizers.available()
+    if settings.engine == "ray":
+        # Imported here: Ray is an extra, and takes 100 MB.
+        from legible.engine.ray import RayEngine
+
+        replicas = (settings.ray_min_replicas, settings.ray_max_replicas)
+        return RayEngine(found, settings.recognition_timeout_seconds, settings.queue_limit, replicas)
     loads = tuple(partial(model_store.load, name) for name in recognizers.models_of(found))
     return LocalEngine(found, settings.workers, settings.queue_limit, loads)
 
@@ -164,7 +170,7 @@ def _operations(parts: Parts) -> APIRouter:
     async def readyz(request: HttpRequest) -> Response:
         checks = {
             "models": getattr(request.app.state, "is_ready", False) and bool(parts.engine.kinds),
-            "migrations": await _is_current(parts),
+            "migrations": await _has_schema(parts),
         }
         is_ready = all(checks.values())
         body = {"status": "ready" if is_ready else "not ready", "checks": checks}
@@ -177,9 +183,9 @@ def _operations(parts: Parts) -> APIRouter:
     return router
 
 
-async def _is_current(parts: Parts) -> bool:
+async def _has_schema(parts: Parts) -> bool:
     try:
-        return await parts.database.run(parts.database.is_current)
+        return await parts.database.run(parts.database.serves)
     except Unavailable:
         return False
 

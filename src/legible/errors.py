@@ -24,7 +24,7 @@ Refusal
 └── Broken                     a bug of ours; nothing was charged
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
@@ -36,6 +36,16 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it arrives from another process with all its facts."""
+        return _arrived, (type(self), self.__dict__)
+
+
+def _arrived(leaf: type[Refusal], facts: dict[str, Any]) -> Refusal:
+    refusal = leaf.__new__(leaf, facts["message"])
+    refusal.__dict__.update(facts)
+    return refusal
 
 
 class BadRequest(Refusal):

@@ -29,6 +29,12 @@ class Settings(BaseSettings):
     )
     workers: int = Field(0, ge=0, le=256, description="Threads that recognize; 0 takes one for each core.")
     queue_limit: int = Field(256, ge=1, description="Recognitions that may wait before new ones are refused.")
+    ray_min_replicas: int = Field(
+        1, ge=1, le=1000, description="With Ray: recognizer processes of a kind that are there always."
+    )
+    ray_max_replicas: int = Field(
+        100, ge=1, le=1000, description="With Ray: most recognizer processes of a kind."
+    )
     recognition_timeout_seconds: float = Field(20, gt=0, description="Longest time one recognition may take.")
 
     max_connections: int = Field(

@@ -91,11 +91,6 @@ def test_an_address_that_is_not_ours_is_a_sentence(bare: Legible, tmp_path) -> N
     assert (ran.code, ran.err.startswith("legible: Cannot listen on 192.0.2.1")) == (1, True)
 
 
-def test_ray_is_refused_in_a_sentence_while_it_is_not_there(bare: Legible, tmp_path) -> None:
-    ran = bare("serve", "--engine", "ray", "--data", tmp_path)
-    assert (ran.code, "not in this release yet" in ran.err) == (1, True)
-
-
 @pytest.mark.parametrize("words", [("--engine", "abacus"), ("--port", "70000"), ("--port", "http")])
 def test_a_wrong_option_is_a_wrong_command_line(bare: Legible, words) -> None:
     assert bare("serve", *words).code == 2

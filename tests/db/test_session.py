@@ -25,6 +25,22 @@ def test_a_migrated_database_is_current_and_an_empty_one_is_not(database: Databa
     empty.close()
 
 
+def test_a_newer_schema_serves_while_servers_are_upgraded_and_an_older_one_does_not(
+    database: Database,
+) -> None:
+    assert database.serves()
+    stamp(database, "9999")
+    assert (database.serves(), database.is_current()) == (True, False)
+    stamp(database, "0001")
+    assert (database.serves(), database.is_current()) == (False, False)
+    stamp(database, session.newest_migration())
+
+
+def stamp(database: Database, version: str) -> None:
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {session.VERSION_TABLE} SET version_num = '{version}'")
+
+
 def test_the_newest_migration_is_the_one_that_alembic_leads_to() -> None:
     scripts = ScriptDirectory(str(Path(session.__file__).parent / "migrations"))
     assert scripts.get_heads() == [session.newest_migration()]

@@ -53,7 +53,7 @@ def examine(chosen: Settings) -> Iterator[Finding]:
         redis_url = chosen.redis_url.get_secret_value()
         yield _checked("redis", lambda: _redis(redis_url))
     if chosen.engine == "ray":
-        yield Finding("engine", False, "ray is not in this release yet; unset LEGIBLE_ENGINE")
+        yield _checked("engine", _ray)
 
 
 def _machine() -> str:
@@ -114,6 +114,18 @@ def _database(chosen: Settings) -> str:
     finally:
         database.close()
     return f"{shown}, schema up to date"
+
+
+def _ray() -> str:
+    if find_spec("ray") is None:
+        raise Failure("Ray is missing; install legible[ray]")
+    from legible.engine import ray
+
+    try:
+        ray.connect()
+    except ray.Unfit as unfit:
+        raise Failure(str(unfit)) from None
+    return "a Ray cluster that asks for a token, on private addresses"
 
 
 def _redis(url: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 import shlex
 import signal
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 ADMINISTRATOR = "admin@localhost"
 TEXT_TYPE = 50200
+LAST_REQUESTS_SECONDS = 0.3
+FIRST_INHERITED = 3  # by sd_listen_fds(3)
 SAMPLE_PICTURE = Path(str(files("legible"))) / "samples" / "text.png"
 
 
@@ -67,9 +70,7 @@ def serve(
     """Run the service until it is stopped with Ctrl-C or SIGTERM, which lets running calls finish."""
     chosen = settings(data, database, host=host, port=port, redis_url=redis, engine=engine)
     if chosen.engine == "ray":
-        raise Failure(
-            "--engine ray is not in this release yet: leave it out, and recognizers run in this process."
-        )
+        _connect_to_ray()
     listener = _listen(chosen.host, chosen.port)
     with open_database(data, database, create=True):
         pass  # the schema is up to date now
@@ -83,12 +84,25 @@ def serve(
         raise Failure("The service could not start; the lines above say why.")
 
 
+def _connect_to_ray() -> None:
+    try:
+        from legible.engine import ray
+    except ModuleNotFoundError as error:
+        raise Failure(f"--engine ray needs the package {error.name}: install legible[ray].") from None
+    try:
+        ray.connect()
+    except ray.Unfit as unfit:
+        raise Failure(str(unfit)) from None
+
+
 def _exit(_number: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     """Bound here and not by uvicorn, so that a port that is taken is a sentence, before anything is made."""
+    if inherited := _inherited():
+        return inherited
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
@@ -97,6 +111,12 @@ def _listen(host: str, port: int) -> socket.socket:
         raise Failure(
             f"Cannot listen on {host} port {port} ({reason}): choose another with --host and --port."
         ) from None
+
+
+def _inherited() -> socket.socket | None:
+    """The one that systemd holds for us, so that connections wait in it while we are started again."""
+    for_us = os.environ.pop("LISTEN_PID", None) == str(os.getpid())
+    return socket.socket(fileno=FIRST_INHERITED) if for_us and os.environ.get("LISTEN_FDS") == "1" else None
 
 
 def _url(listener: socket.socket) -> str:
@@ -122,6 +142,13 @@ def _server(chosen: Settings, url: str) -> "uvicorn.Server":
             await super().startup(sockets)
             if self.started:
                 await asyncio.to_thread(_greet, app.state.parts, url)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Who was let in a moment ago is still about to ask, and uvicorn would hang up on him.
+            for server in self.servers:
+                server.close()
+            await asyncio.sleep(LAST_REQUESTS_SECONDS)
+            await super().shutdown(sockets)
 
     config = uvicorn.Config(
         app,

@@ -82,11 +82,20 @@ class Database:
 
     def is_current(self) -> bool:
         """Whether the schema is the one that this version was written for."""
+        return self._applied() == newest_migration()
+
+    def serves(self) -> bool:
+        """Whether the schema has what this version needs. A newer one has, since a migration only adds:
+        servers of the old version go on while the new one takes over (docs/deploy.md)."""
+        return self._applied() >= newest_migration()
+
+    def _applied(self) -> str:
+        """The last migration; "" for none."""
         with unavailable_if_down(), self.engine.connect() as connection:
             if not inspect(connection).has_table(VERSION_TABLE):
-                return False
+                return ""
             applied = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
-            return applied.scalars().all() == [newest_migration()]
+            return str(applied.scalar() or "")
 
     def close(self) -> None:
         self._threads.shutdown()

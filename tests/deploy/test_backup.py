@@ -1,0 +1,108 @@
+"""The commands of docs/deploy.md for backup and restore, as they stand there, while calls come in."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from legible.accounts import Accounts
+from legible.db.session import Database
+from legible.keys import KeyRing, KeyRules
+from tests.commands import EXECUTABLE, serving
+from tests.deploy.conftest import ROOT
+from tests.faults.load import BODY, Load, answered_rows
+from tests.servers import missing
+
+CREDIT = 10**9
+
+
+def commands(first_word: str) -> str:
+    """The block of the page that begins with that word."""
+    page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    section = page.partition("## Backup and restore")[2].partition("\n## ")[0]
+    (block,) = (
+        each for each in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) if each.startswith(first_word)
+    )
+    return str(block)
+
+
+def shell(script: str, folder: Path, **variables: str) -> None:
+    """Runs the commands with `legible` in the path, as an administrator would."""
+    path = f"{EXECUTABLE.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-e", "-u", "-c", script],
+        cwd=folder,
+        env=os.environ | {"PATH": path} | variables,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def new_key(database: Database) -> str:
+    account = Accounts(database, CREDIT).create("ana@example.com")
+    return KeyRing(database, 0).create(account.id, "load", KeyRules(rate_per_second=0)).secret
+
+
+def assert_it_serves(key: str, before: set[str], folder: Path, *options: str) -> None:
+    """The copy has what was answered before it was made, and takes calls."""
+    folder.mkdir()
+    with (
+        serving(*options, folder=folder) as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client,
+    ):
+        page = client.get(
+            "/v1/calls", params={"limit": 100}, headers={"authorization": f"Bearer {key}"}
+        ).json()
+        assert before <= {row[name] for row in page["calls"] for name in ("log_id", "trace_id")}
+        assert client.post("/api/v1/captcha.php", json=BODY, headers={"X-API-Key": key}).status_code == 200
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_postgresql_is_dumped_and_restored(database: Database, database_url: str, tmp_path: Path) -> None:
+    for program in ("pg_dump", "pg_restore", "createdb"):
+        if shutil.which(program) is None:
+            missing(program)
+    key, restored = new_key(database), database_url.replace("/postgres?", "/legible_restored?")
+    with (
+        serving("--database", database_url, folder=tmp_path) as server,
+        Load(server.url, key, clients=4) as load,
+    ):
+        load.wait_for(10)
+        before = set(load.answered.values())
+        shell(commands("pg_dump"), tmp_path, DATABASE_URL=database_url)
+        load.wait_for(5)
+    shell(commands("createdb"), tmp_path, DATABASE_URL=database_url, RESTORED_URL=restored)
+    copy = Database(restored)
+    try:
+        assert before <= answered_rows(copy)
+    finally:
+        copy.close()
+    assert_it_serves(key, before, tmp_path / "restored", "--database", restored)
+    shell(
+        'dropdb --force --maintenance-db="$DATABASE_URL" legible_restored',
+        tmp_path,
+        DATABASE_URL=database_url,
+    )
+
+
+def test_sqlite_is_copied_while_it_is_written(sqlite_url: str, tmp_path: Path) -> None:
+    if shutil.which("sqlite3") is None:
+        missing("sqlite3")
+    data, backup = tmp_path, tmp_path / "backup"
+    backup.mkdir()
+    database = Database(sqlite_url)
+    try:
+        key = new_key(database)
+    finally:
+        database.close()
+    with serving("--data", data, folder=tmp_path) as server, Load(server.url, key, clients=4) as load:
+        load.wait_for(10)
+        before = set(load.answered.values())
+        shell(commands("sqlite3"), tmp_path, DATA=str(data), BACKUP=str(backup))
+        load.wait_for(5)
+    assert_it_serves(key, before, tmp_path / "restored", "--data", str(backup))
