@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,12 @@ from legible.errors import InvalidImage
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 MAX_FRAMES = 32
-
-# An 8-megapixel picture is our limit anyway; Pillow's own warning would only be noise.
-Image.MAX_IMAGE_PIXELS = None
+# Honest pictures have a dozen scans and a few hundred parts; a hundred KB of scans took 20 seconds.
+MAX_SCANS = 100
+MAX_PARTS = 5_000
+MAX_RUN_BYTES = 256 * 1024  # of a BMP in run-length, which Pillow reads in Python
+PNG_MAGIC, JPEG_MAGIC, SCAN = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\xff\xda"
+FILL, LONE = 0xFF, (0x01, *range(0xD0, 0xD9))  # markers of a JPEG without a length
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def decode(data: bytes, limits: ImageLimits = ImageLimits(), *, field: str = "im
     within `limits`.
     """
     with _opened(data, limits, field) as image:
-        return _pixels(image, limits)
+        return _pixels(image, limits, field)
 
 
 def check_header(
@@ -69,14 +73,20 @@ def _opened(data: bytes, limits: ImageLimits, field: str) -> Iterator[Image.Imag
         raise InvalidImage(field, got="no bytes", allowed="a PNG, JPEG, GIF, BMP or WebP picture")
     if len(data) > limits.max_bytes:
         raise InvalidImage(field, got=f"{len(data)} bytes", allowed=f"at most {limits.max_bytes} bytes")
+    _check_parts(data, field)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # Twice as many pixels is where Pillow stops, in the later frames of a GIF too: they may grow it.
+            Image.MAX_IMAGE_PIXELS = limits.max_pixels
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image.size, limits, field)
                 yield image
     except InvalidImage:
         raise
+    except Image.DecompressionBombError as error:
+        got = f"more than {2 * limits.max_pixels} pixels"
+        raise InvalidImage(field, got=got, allowed=_allowed_size(limits)) from error
     # Pillow's decoders raise nearly anything on broken input, struct.error and IndexError among them.
     except Exception as error:
         raise InvalidImage(
@@ -86,31 +96,55 @@ def _opened(data: bytes, limits: ImageLimits, field: str) -> Iterator[Image.Imag
         ) from error
 
 
+def _check_parts(data: bytes, field: str) -> None:
+    """Pillow walks over every part of a file, and libjpeg over the whole picture for every scan."""
+    if data.startswith(JPEG_MAGIC) and data.count(SCAN) > MAX_SCANS:
+        raise InvalidImage(field, got=f"more than {MAX_SCANS} scans", allowed=f"at most {MAX_SCANS} scans")
+    if any(count == MAX_PARTS for count, _ in enumerate(_parts(data))):
+        raise InvalidImage(field, got=f"more than {MAX_PARTS} parts", allowed=f"at most {MAX_PARTS} parts")
+    is_run_length = data.startswith(b"BM") and data[30:34] in (b"\1\0\0\0", b"\2\0\0\0")
+    if is_run_length and len(data) > MAX_RUN_BYTES:
+        raise InvalidImage(field, got=f"{len(data)} bytes", allowed=f"at most {MAX_RUN_BYTES} bytes")
+
+
+def _parts(data: bytes) -> Iterator[int]:
+    """Where the chunks of a PNG are, or the segments of a JPEG before its first scan."""
+    place = len(PNG_MAGIC)
+    while data.startswith(PNG_MAGIC) and place < len(data):
+        yield place
+        place += 12 + int.from_bytes(data[place : place + 4])
+    place = len(JPEG_MAGIC) - 1
+    while data.startswith(JPEG_MAGIC) and place + 3 < len(data) and data[place] == 0xFF:
+        yield place
+        marker = data[place + 1]
+        if data.startswith(SCAN, place):
+            return
+        length = 2 + int.from_bytes(data[place + 2 : place + 4])
+        place += 1 if marker == FILL else 2 if marker in LONE else length
+
+
 def _check_size(size: tuple[int, int], limits: ImageLimits, field: str) -> None:
     width, height = size
-    allowed = (
+    if min(size) < limits.min_side or max(size) > limits.max_side or width * height > limits.max_pixels:
+        raise InvalidImage(field, got=f"{width}x{height} pixels", allowed=_allowed_size(limits))
+
+
+def _allowed_size(limits: ImageLimits) -> str:
+    return (
         f"sides of {limits.min_side} to {limits.max_side} pixels "
         f"and at most {limits.max_pixels} pixels in all"
     )
-    if min(size) < limits.min_side or max(size) > limits.max_side or width * height > limits.max_pixels:
-        raise InvalidImage(field, got=f"{width}x{height} pixels", allowed=allowed)
 
 
-def _pixels(image: Image.Image, limits: ImageLimits) -> Picture:
+def _pixels(image: Image.Image, limits: ImageLimits, field: str) -> Picture:
     affordable = max(1, limits.max_pixels // (image.width * image.height))
-    count = min(getattr(image, "n_frames", 1), MAX_FRAMES, affordable)
-    if count == 1:
-        rgb, alpha = _flatten(image)
-        return Picture(rgb, alpha)
     frames = []
-    alpha = None
-    for index, frame in enumerate(ImageSequence.Iterator(image)):
-        if index == count:
-            break
-        rgb, frame_alpha = _flatten(frame)
-        alpha = frame_alpha if index == 0 else alpha
-        frames.append(rgb)
-    return Picture(frames[0], alpha, tuple(frames))
+    # Not `n_frames`: for a GIF it reads the whole file, which may have a hundred thousand.
+    for frame in islice(ImageSequence.Iterator(image), min(MAX_FRAMES, affordable)):
+        _check_size(frame.size, limits, field)
+        frames.append(_flatten(frame))
+    rgb, alpha = frames[0]
+    return Picture(rgb, alpha, tuple(rgb for rgb, _ in frames) if len(frames) > 1 else ())
 
 
 def _flatten(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:

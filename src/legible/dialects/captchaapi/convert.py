@@ -211,6 +211,11 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^nothing$", "空"),
         (r"^null$", "null"),
         (r"^no bytes$", "0 字节"),
+        (r"^more than (\d+) pixels$", r"超过 \1 像素"),
+        (r"^more than (\d+) scans$", r"超过 \1 次扫描"),
+        (r"^at most (\d+) scans$", r"最多 \1 次扫描"),
+        (r"^more than (\d+) parts$", r"超过 \1 个数据段"),
+        (r"^at most (\d+) parts$", r"最多 \1 个数据段"),
         (r"^a URL, which is not fetched$", "网址 (本服务不下载图片)"),
         (
             r"^(a complete|a) PNG, JPEG, GIF, BMP or WebP picture( in base64)?$",
@@ -224,6 +229,33 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             r"^sides of (\d+) to (\d+) pixels and at most (\d+) pixels in all$",
             r"边长 \1 至 \2 像素, 总共不超过 \3 像素",
+        ),
+        (
+            r"^a picture that is partly transparent, like a piece without its background$",
+            "部分透明的图片, 像是没有背景的滑块小图",
+        ),
+        (
+            r"^the background with the gap; a piece that is a picture of its own goes into piece$",
+            "带缺口的背景图; 单独的滑块小图请放在 piece 中",
+        ),
+        (r"^a picture of (\d+x\d+) pixels$", r"\1 像素的图片"),
+        (r"^a background with sides of at least (\d+) pixels$", r"边长不小于 \1 像素的背景图"),
+        (r"^a picture in which nothing can be seen$", "看不到任何内容的图片"),
+        (r"^the picture of the piece$", "滑块小图"),
+        (r"^a piece of (\d+x\d+) pixels$", r"\1 像素的滑块小图"),
+        (r"^a piece with sides of at least (\d+) pixels$", r"边长不小于 \1 像素的滑块小图"),
+        (
+            r"^a piece of (\d+x\d+) pixels for a background of (\d+x\d+)$",
+            r"\1 像素的滑块小图, 而背景图为 \2 像素",
+        ),
+        (
+            r"^a piece that is smaller than the background; the background goes into image$",
+            "小于背景图的滑块小图; 背景图请放在 image 中",
+        ),
+        (r"^the same picture as image$", "与 image 相同的图片"),
+        (
+            r"^the picture of the piece, or the photo without its gap$",
+            "滑块小图, 或没有缺口的完整原图",
         ),
         (r"^the picture's bytes in base64$", "图片内容的 base64 编码"),
         (
