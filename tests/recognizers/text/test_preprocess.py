@@ -6,11 +6,15 @@ import pytest
 from legible.images import Picture
 from legible.recognizers.text.preprocess import (
     HEIGHT,
+    STEPS,
     WIDTHS,
+    ZERO,
     content_box,
     fit,
     flatten,
     preprocess,
+    standardize,
+    to_cells,
     to_tensor,
 )
 
@@ -23,11 +27,10 @@ def page(height: int = 60, width: int = 160, ground: int = 255) -> np.ndarray:  
 def test_every_size_becomes_one_of_three(shape: tuple[int, int]) -> None:
     picture = page(*shape)
     picture[shape[0] // 3 : shape[0] // 2 + 1, shape[1] // 4 : shape[1] // 2 + 1] = 0
-    tensor = preprocess(Picture(picture))
-    assert tensor.shape[:3] == (1, 3, HEIGHT)
-    assert tensor.shape[3] in WIDTHS
-    assert tensor.dtype == np.float32
-    assert np.isfinite(tensor).all()
+    cells = preprocess(Picture(picture))
+    assert cells.shape == (1, HEIGHT // 2, cells.shape[2], 12)
+    assert 2 * cells.shape[2] in WIDTHS
+    assert cells.dtype == np.uint8
 
 
 def test_margins_are_cut_away() -> None:
@@ -46,6 +49,18 @@ def test_both_polarities_look_the_same() -> None:
     picture = page()
     picture[20:40, 30:60] = 30
     np.testing.assert_allclose(to_tensor(fit(picture)[0]), to_tensor(fit(255 - picture)[0]), atol=0.03)
+
+
+def test_what_is_served_is_what_was_trained_on_in_levels() -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (HEIGHT, WIDTHS[0], 3), dtype=np.uint8) // 2 + 90
+    wanted = np.clip(to_tensor(pixels) * STEPS + ZERO, 0, 255).transpose(1, 2, 0)
+    np.testing.assert_allclose(standardize(pixels), wanted, atol=0.51)
+
+
+def test_a_cell_holds_two_rows_of_two_pixels() -> None:
+    pixels = np.random.default_rng(6).integers(0, 256, (HEIGHT, WIDTHS[0], 3), dtype=np.uint8)
+    cells = to_cells(pixels)
+    assert cells[3, 7].tolist() == [*pixels[6, 14], *pixels[6, 15], *pixels[7, 14], *pixels[7, 15]]
 
 
 def test_an_animation_shows_every_character_at_once() -> None:
@@ -68,4 +83,4 @@ def test_white_text_on_a_transparent_ground_is_seen_in_the_alpha_channel() -> No
 
 
 def test_an_empty_picture_is_no_error() -> None:
-    assert np.isfinite(preprocess(Picture(page()))).all()
+    assert np.unique(preprocess(Picture(page()))).tolist() == [ZERO]

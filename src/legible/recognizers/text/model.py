@@ -22,13 +22,13 @@ class Network:
     text: Calibration
     arithmetic: Calibration
 
-    def run(self, tensor: Floats) -> Floats:
-        """(1, 3, 64, W) standardized pixels -> (T, C) probabilities, blank last; a frame is 4 px."""
-        logits = self.model.run(tensor)[0][0]
+    def run(self, cells: NDArray[np.uint8]) -> Floats:
+        """(1, 32, W / 2, 12) of `preprocess` -> (T, C) likelihoods, blank last, the best of each frame 1; a
+        frame is 4 px."""
+        logits = self.model.run(cells)[0][0]
         logits -= logits.max(1, keepdims=True)
-        probs: Floats = np.exp(logits, out=logits)
-        probs /= probs.sum(1, keepdims=True)
-        return probs
+        likelihoods: Floats = np.exp(logits, out=logits)
+        return likelihoods
 
 
 @cache
