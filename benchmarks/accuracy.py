@@ -8,9 +8,10 @@ import argparse
 import importlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,16 @@ from legible.tasks import ArithmeticAnswer, ArithmeticOptions, Kind, Task, TextA
 
 FOLD = str.maketrans({"0": "o", "1": "l", "i": "l"})
 BINS = 10
+
+
+class Judged(Protocol):
+    """An answer, how sure it was (0-1), and whether it was right."""
+
+    @property
+    def confidence(self) -> float: ...
+
+    @property
+    def right(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +150,7 @@ def outcome(rows: list[Row], threshold: float) -> str:
     )
 
 
-def bins(rows: list[Row]) -> list[tuple[float, float, int]]:
+def bins(rows: Sequence[Judged]) -> list[tuple[float, float, int]]:
     """(mean confidence, share right, count) of the rows in ten equal steps of confidence."""
     result = []
     for i in range(BINS):
@@ -155,14 +166,14 @@ def bins(rows: list[Row]) -> list[tuple[float, float, int]]:
     return result
 
 
-def calibration_error(rows: list[Row]) -> float:
+def calibration_error(rows: Sequence[Judged]) -> float:
     """Expected calibration error (Guo et al. 2017), 0-1."""
     return sum(abs(confidence - right) * n for confidence, right, n in bins(rows)) / len(rows)
 
 
-def reliability(sets: dict[str, list[Row]], path: Path) -> None:
+def reliability(sets: Mapping[str, Sequence[Judged]], path: Path) -> None:
     """A picture of how often each confidence was right, one line a set."""
-    colours = ("#1f6feb", "#d1570d", "#2da44e")
+    colours = ("#1f6feb", "#d1570d", "#2da44e", "#8250df")
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 420 430" font-family="sans" font-size="12">',
         '<rect width="420" height="430" fill="#fff"/>',

@@ -1,5 +1,5 @@
 """Scores the slider recognizer on a folder of labelled families, beside ddddocr if that is installed:
-`python benchmarks/slider.py FOLDER [--json FILE]`."""
+`python benchmarks/slider.py FOLDER [--fresh PICTURES --reliability docs/models/slider-reliability.svg]`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from accuracy import calibration_error, reliability
 from legible import images
 from legible.errors import Refusal
 from legible.recognizers import slider
@@ -23,6 +24,7 @@ from legible.tasks import Kind, SliderAnswer, SliderOptions, Task
 
 NEAR_PX = 5
 SECOND = 2
+THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 0.9)
 
 Reader = Callable[[bytes, bytes | None], SliderAnswer | None]
 
@@ -40,6 +42,10 @@ class Row:
     second_px: int
     confidence: float
     cpu_ms: float
+
+    @property
+    def right(self) -> bool:
+        return self.error_px <= NEAR_PX
 
 
 def labelled(root: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
@@ -88,14 +94,16 @@ def score(root: Path, readers: dict[str, Reader]) -> list[Row]:
     whatever else the machine does slows all of them."""
     rows = []
     for family, folder, label in labelled(root):
-        image, truth = (folder / label["file"]).read_bytes(), int(label["x"])
+        image = (folder / label["file"]).read_bytes()
+        # Where there is no gap, nothing is near.
+        truth = -9999 if label["x"] == "-" else int(label["x"])
         pieces = [None] if label["piece"] == "-" else [None, (folder / label["piece"]).read_bytes()]
         for piece, (name, read) in itertools.product(pieces, readers.items()):
             start = time.process_time()
             answer = read(image, piece)
             spent = (time.process_time() - start) * 1e3
             found = [] if answer is None else [answer.box[0], *(one.x for one in answer.candidates[1:SECOND])]
-            errors = [abs(x - truth) for x in found] or [9999]
+            errors = [abs(x - truth) for x in found] or [99999]
             confidence = 0.0 if answer is None else answer.confidence
             form = "two" if piece else "one"
             rows.append(Row(name, family, form, label["file"], errors[0], min(errors), confidence, spent))
@@ -109,18 +117,18 @@ def table(rows: list[Row], threshold: float) -> Iterator[str]:
     families = sorted({row.family for row in rows})
     for family in families:
         yield _line(family, [row for row in rows if row.family == family], threshold)
-    firsts = [statistics.mean(r.error_px <= NEAR_PX for r in rows if r.family == f) for f in families]
+    firsts = [statistics.mean(r.right for r in rows if r.family == f) for f in families]
     spent = f"{statistics.median(r.cpu_ms for r in rows):.1f}, at the least {min(r.cpu_ms for r in rows):.1f}"
     yield f"| **mean of families** | {len(rows)} | **{statistics.mean(firsts):.1%}** | | | | {spent} |"
 
 
 def _line(family: str, rows: list[Row], threshold: float) -> str:
     answered = [row for row in rows if row.confidence >= threshold]
-    right = statistics.mean(row.error_px <= NEAR_PX for row in answered) if answered else 0.0
+    right = statistics.mean(row.right for row in answered) if answered else 0.0
     cells = [
         family,
         str(len(rows)),
-        f"{statistics.mean(row.error_px <= NEAR_PX for row in rows):.0%}",
+        f"{statistics.mean(row.right for row in rows):.0%}",
         f"{statistics.mean(row.second_px <= NEAR_PX for row in rows):.0%}",
         f"{len(answered) / len(rows):.0%}",
         f"{right:.0%}",
@@ -129,9 +137,24 @@ def _line(family: str, rows: list[Row], threshold: float) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def costs(rows: list[Row]) -> Iterator[str]:
+    """A Markdown table of what each threshold costs: shares of all pictures."""
+    yield "| threshold | right | wrong | refused | refused though right | right of the answered |"
+    yield "|---|---|---|---|---|---|"
+    for threshold in THRESHOLDS:
+        answered = [row for row in rows if row.confidence >= threshold]
+        right, wrong = sum(r.right for r in answered), sum(not r.right for r in answered)
+        lost = sum(r.right for r in rows) - right
+        shares = [right, wrong, len(rows) - right - wrong, lost]
+        cells = [f"{share / len(rows):.1%}" for share in shares]
+        yield f"| {threshold} | {' | '.join(cells)} | {right / max(1, len(answered)):.1%} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--fresh", type=Path, help="drawn by training.slider.data pictures, for the diagram")
+    parser.add_argument("--reliability", type=Path, help="write the reliability diagram to this SVG file")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     readers: dict[str, Reader] = {"legible": ours}
@@ -144,6 +167,18 @@ def main() -> None:
             print(f"\n{name}, {form} image{'s' if form == 'two' else ''}\n")
             mine = [row for row in rows if row.form == form and row.reader == name]
             print("\n".join(table(mine, threshold if name == "legible" else 0.0)))
+    if arguments.fresh:
+        fresh = score(arguments.fresh, {"legible": ours})
+        sets = {}
+        for form in ("one", "two"):
+            sets[f"families, {form}"] = [r for r in rows if r.form == form and r.reader == "legible"]
+            # A scene with a piece is not asked without it: it may show several gaps.
+            sets[f"fresh, {form}"] = [r for r in fresh if r.form == form and r.family == form]
+        for name, part in sets.items():
+            print(f"\n{name}: expected calibration error {calibration_error(part):.2%}\n")
+            print("\n".join(costs(part)))
+        if arguments.reliability:
+            reliability(sets, arguments.reliability)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", "utf-8")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from legible.calibration import Calibration
 from legible.errors import InvalidImage, RecognitionFailed
@@ -20,6 +20,7 @@ from legible.recognizers.slider.decode import decode, found
 from legible.recognizers.slider.match import match
 from legible.recognizers.slider.preprocess import piece, preprocess
 from legible.tasks import Kind, SliderAnswer, SliderOptions, Task
+from tests.service import Start, base64_of
 
 SAMPLES = Path(__file__).parent / "samples" / "slider"
 NEAR_PX = 5
@@ -184,12 +185,47 @@ def test_the_same_image_twice_is_refused() -> None:
     assert "piece: got the same picture as image" in refusal_of(
         encoded(background), encoded(background, "BMP")
     )
+    # JPEG spoils most where colours jump, which is around the gap.
+    assert "piece: got the same picture as image" in refusal_of(
+        encoded(background), encoded(background, "JPEG")
+    )
 
 
 def test_only_the_piece_is_refused() -> None:
     _, part = cut(180, 60)
     strip = np.pad(part, ((60, 46), (0, 0), (0, 0)))
-    assert "image: got a picture that is mostly transparent" in refusal_of(encoded(strip))
+    assert "image: got a picture that is partly transparent" in refusal_of(encoded(strip))
+    assert "image: got a picture that is partly transparent" in refusal_of(encoded(disc(part)))
+
+
+def disc(part: np.ndarray) -> np.ndarray:
+    """The (n, n, 4) piece as a disc that touches all four sides of its picture."""
+    y, x = np.mgrid[: len(part), : len(part)] - (len(part) - 1) / 2
+    part = part.copy()
+    part[:, :, 3] = np.where(x**2 + y**2 <= (len(part) / 2) ** 2, 255, 0)
+    return part
+
+
+def test_a_background_with_round_corners_is_no_piece() -> None:
+    background, part = cut(180, 60)
+    alpha = Image.new("L", (300, 150), 0)
+    ImageDraw.Draw(alpha).rounded_rectangle((0, 0, 299, 149), 20, fill=255)
+    rounded = np.dstack([background, np.asarray(alpha)])
+    assert abs(read(encoded(rounded), encoded(part)).box[0] - 180) <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(2, 2), (300, 16), (16, 150)])
+def test_a_tiny_background_is_refused(width: int, height: int) -> None:
+    message = refusal_of(encoded(photo()[:height, :width]))
+    assert f"image: got a picture of {width}x{height} pixels; allowed: a background with sides of" in message
+
+
+def test_a_tiny_piece_is_refused() -> None:
+    background, part = cut(180, 60)
+    message = refusal_of(encoded(background), encoded(part[:3, :7]))
+    assert message.startswith(
+        "piece: got a piece of 7x3 pixels; allowed: a piece with sides of at least 8 pixels"
+    )
 
 
 def test_an_empty_piece_is_refused() -> None:
@@ -262,3 +298,56 @@ def test_decode_answers_inside_the_picture_or_refuses(w: int, h: int, seed: int,
     assert 0 <= x <= x + width <= w
     assert 0 <= y <= y + height <= h
     assert 0.1 <= answer.confidence <= 1
+
+
+@pytest.mark.parametrize("name", ["piece", "slide_image"])
+def test_both_dialects_answer_a_real_slider(start: Start, name: str) -> None:
+    service = start({Kind.SLIDER: recognize})
+    background, part = cut(180, 60)
+    image, margins = (base64_of(encoded(p)) for p in (background, np.pad(part, ((5, 9), (7, 3), (0, 0)))))
+    call = {"type": 10200, "image": image, name: margins}
+    data = service.client.post("/api/v1/captcha.php", json=call, headers={"X-API-Key": service.key}).json()[
+        "data"
+    ]
+    assert (data["result"], data["box"], data["piece_x"], data["distance"]) == (
+        "180",
+        [180, 60, 44, 44],
+        7,
+        173,
+    )
+    assert data["candidates"][0] == {"x": 180, "confidence": data["confidence"]}
+    ours = {"kind": "slider", "image": image, "options": {"piece": margins}}
+    headers = {"Authorization": f"Bearer {service.key}"}
+    answer = service.client.post("/v1/recognitions", json=ours, headers=headers).json()["answer"]
+    assert (answer["box"], answer["piece_x"]) == ([180, 60, 44, 44], 7)
+
+
+def test_pictures_that_are_no_slider_are_told_in_chinese_and_cost_nothing(start: Start) -> None:
+    service = start({Kind.SLIDER: recognize})
+    before = service.balance()
+    background, part = cut(180, 60)
+    empty = np.zeros_like(part)
+    for image, second, got, allowed in (
+        (background[:20], None, "image: 收到 300x20 像素的图片", "边长不小于 32 像素的背景图"),
+        (
+            disc(part),
+            None,
+            "image: 收到 部分透明的图片, 像是没有背景的滑块小图",
+            "带缺口的背景图; 单独的滑块小图请放在 piece 中",
+        ),
+        (
+            part[:, :, :3],
+            background,
+            "piece: 收到 300x150 像素的滑块小图, 而背景图为 44x44 像素",
+            "小于背景图的滑块小图; 背景图请放在 image 中",
+        ),
+        (background, background, "piece: 收到 与 image 相同的图片", "滑块小图, 或没有缺口的完整原图"),
+        (background, empty, "piece: 收到 看不到任何内容的图片", "滑块小图"),
+        (background, part[:4], "piece: 收到 44x4 像素的滑块小图", "边长不小于 8 像素的滑块小图"),
+    ):
+        call = {"type": 10200, "image": base64_of(encoded(image))}
+        call |= {} if second is None else {"piece": base64_of(encoded(second))}
+        reply = service.client.post("/api/v1/captcha.php", json=call, headers={"X-API-Key": service.key})
+        assert (reply.status_code, reply.json()["msg"]) == (400, f"参数错误: {got}; 应为 {allowed}")
+        assert service.last_call().log_id == reply.json()["data"]["log_id"]
+    assert service.balance() == before

@@ -3,11 +3,13 @@
 python -m training.slider.data sheet FOLDER sheet.png          a sheet to look at
 python -m training.slider.data render FOLDER SHARDS --count 8  shards for training
 python -m training.slider.data samples - tests/recognizers/samples/slider  pictures without photos
+python -m training.slider.data pictures FOLDER PICTURES --held-out --count 500  two families for the benchmark
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,6 +38,7 @@ FORM_SHARES = (0.47, 0.4, 0.13)
 # Shards of held-out photos are numbered from here.
 HELD_OUT_SEED = 900_000
 SAMPLES_SEED = 23
+PICTURES_SEED = 910_000
 # How often each number of decoys is drawn.
 DECOYS = (0.66, 0.2, 0.1, 0.04)
 # The smallest and largest gap, as a share of the picture's width.
@@ -583,29 +586,44 @@ def render(photos: Photos, folder: Path, seeds: range) -> None:
 
 def samples(folder: Path, count: int) -> None:
     """Writes small fixed pictures without any photo in them, and labels.tsv with their answers."""
-    folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SAMPLES_SEED)
-    rows = ["file\tpiece\tx\ty\tw\th\timg_w\timg_h\tpiece_x"]
     forms: tuple[Form, ...] = ("bare", "screenshot", "two")
-    while len(rows) <= count:
-        shot = scene(rng, Photos([], []), forms[len(rows) % 3])
-        if shot.gap is None or shot.decoys or shot.image.shape[1] > 360:
-            continue
-        name = f"{len(rows) - 1:03}"
+    shots: list[Scene] = []
+    while len(shots) < count:
+        shot = scene(rng, Photos([], []), forms[len(shots) % 3])
+        if shot.gap is not None and not shot.decoys and shot.image.shape[1] <= 360:
+            shots.append(shot)
+    write(folder, shots)
+
+
+def pictures(photos: Photos, folder: Path, count: int) -> None:
+    """Writes two families of `count` pictures each, one image and two, as the benchmark reads them."""
+    rng = np.random.default_rng(PICTURES_SEED)
+    one = (scene(rng, photos, FORMS[rng.choice(len(FORMS), p=FORM_SHARES)]) for _ in range(count))
+    write(folder / "one", one)
+    write(folder / "two", (scene(rng, photos, "two") for _ in range(count)))
+
+
+def write(folder: Path, shots: Iterable[Scene]) -> None:
+    """The pictures, and labels.tsv with their answers; "-" is what is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = ["file\tpiece\tx\ty\tw\th\timg_w\timg_h\tpiece_x"]
+    for index, shot in enumerate(shots):
+        name = f"{index:03}"
         cv2.imwrite(str(folder / f"{name}.png"), cv2.cvtColor(shot.image, cv2.COLOR_RGB2BGR))
         if shot.piece is not None:
             order = cv2.COLOR_RGBA2BGRA if shot.piece.shape[2] == 4 else cv2.COLOR_RGB2BGR
             cv2.imwrite(str(folder / f"{name}_piece.png"), cv2.cvtColor(shot.piece, order))
-        sides = [round(v) for v in (*shot.gap, *shot.image.shape[1::-1])]
+        box = ["-"] * 4 if shot.gap is None else [str(round(side)) for side in shot.gap]
         start = "-" if shot.visible is None else str(round(shot.visible[0]))
         piece = "-" if shot.piece is None else f"{name}_piece.png"
-        rows.append("\t".join([f"{name}.png", piece, *map(str, sides), start]))
+        rows.append("\t".join([f"{name}.png", piece, *box, *map(str, shot.image.shape[1::-1]), start]))
     (folder / "labels.tsv").write_text("\n".join(rows) + "\n", "utf-8")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["sheet", "render", "samples"])
+    parser.add_argument("action", choices=["sheet", "render", "samples", "pictures"])
     parser.add_argument("photos", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--count", type=int, default=24)
@@ -622,6 +640,8 @@ if __name__ == "__main__":
     pool = load(arguments.photos, arguments.held_out)
     if arguments.action == "sheet":
         cv2.imwrite(str(arguments.output), cv2.cvtColor(_sheet(pool, arguments.count), cv2.COLOR_RGB2BGR))
+    elif arguments.action == "pictures":
+        pictures(pool, arguments.output, arguments.count)
     else:
         first = HELD_OUT_SEED if arguments.held_out else 0
         render(pool, arguments.output, range(first, first + arguments.count))

@@ -2,6 +2,7 @@
 matched."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from legible import images
 from legible.errors import InvalidImage, RecognitionFailed
@@ -14,8 +15,11 @@ from legible.recognizers.slider.preprocess import Piece, piece, preprocess
 from legible.recognizers.slider.refine import refined
 from legible.tasks import SliderAnswer, SliderOptions, Task
 
-# A picture of which more is transparent holds a piece, not a background.
-MOSTLY_TRANSPARENT = 0.4
+# A picture of which more is transparent holds a piece, not a background; less is enough where more than half
+# of its edge is transparent too, as around a piece that touches all four sides.
+MOSTLY_TRANSPARENT, AT_THE_EDGE = 0.4, 0.15
+# Sides of the smallest background and piece in which anything can be told.
+LEAST_BACKGROUND, LEAST_PIECE = 32, 8
 # Nothing transparent: as large as the background, it is the whole photo and no piece.
 OPAQUE = 250
 # Mean difference, in grey levels, under which two pictures are the same one saved twice.
@@ -73,13 +77,26 @@ def _matched(background: Picture, part: Piece, rows_agree: bool, threshold: floa
 
 
 def _check_background(background: Picture) -> None:
-    alpha = background.alpha
-    if alpha is not None and float((alpha < 128).mean()) > MOSTLY_TRANSPARENT:
+    height, width = background.rgb.shape[:2]
+    if min(width, height) < LEAST_BACKGROUND:
         raise InvalidImage(
             "image",
-            got="a picture that is mostly transparent, like a piece without its background",
+            got=f"a picture of {width}x{height} pixels",
+            allowed=f"a background with sides of at least {LEAST_BACKGROUND} pixels",
+        )
+    if background.alpha is not None and _holds_a_piece(background.alpha < 128):
+        raise InvalidImage(
+            "image",
+            got="a picture that is partly transparent, like a piece without its background",
             allowed="the background with the gap; a piece that is a picture of its own goes into piece",
         )
+
+
+def _holds_a_piece(clear: NDArray[np.bool_]) -> bool:
+    """Whether the transparent pixels of a (H, W) picture are those around a piece."""
+    share = float(clear.mean())
+    edge = np.concatenate([clear[0], clear[-1], clear[:, 0], clear[:, -1]])
+    return share > MOSTLY_TRANSPARENT or (share > AT_THE_EDGE and float(edge.mean()) > 0.5)
 
 
 def _checked_piece(background: Picture, picture: Picture) -> Piece:
@@ -90,6 +107,12 @@ def _checked_piece(background: Picture, picture: Picture) -> Piece:
             "piece", got="a picture in which nothing can be seen", allowed="the picture of the piece"
         )
     down, across = part.mask.shape
+    if min(across, down) < LEAST_PIECE:
+        raise InvalidImage(
+            "piece",
+            got=f"a piece of {across}x{down} pixels",
+            allowed=f"a piece with sides of at least {LEAST_PIECE} pixels",
+        )
     if down > height or across >= width:
         raise InvalidImage(
             "piece",
