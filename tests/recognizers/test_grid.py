@@ -16,7 +16,7 @@ from legible.model_store import model_files
 from legible.recognizers.grid import recognize
 from legible.recognizers.grid.decode import COUNTS, LEAST, decode
 from legible.recognizers.grid.labels import LABELS
-from legible.recognizers.grid.model import Calibration, margins
+from legible.recognizers.grid.model import Calibration, columns, margins
 from legible.recognizers.grid.preprocess import scene_tensor, tensor, tiles
 from legible.tasks import GridAnswer, GridOptions, Kind, Task
 
@@ -139,6 +139,16 @@ def test_cells_of_a_scene_are_as_many_as_they_like() -> None:
     assert decode(np.full(16, -9, np.float32), LABEL, 450).objects == ()
 
 
+@given(st.lists(st.floats(-6, 6, width=32), min_size=16, max_size=16))
+def test_no_other_number_of_the_surest_cells_is_expected_to_overlap_better(evidence: list[float]) -> None:
+    cells = np.array(evidence, np.float32)
+    try:
+        chosen = decode(cells, LABEL, 450)
+    except RecognitionFailed:
+        return
+    assert all(decode(cells, LABEL, 450, top=count).confidence <= chosen.confidence for count in range(1, 17))
+
+
 @given(EVIDENCE, st.none() | st.floats(0, 1), st.none() | st.integers(1, 20))
 def test_every_answer_keeps_to_the_contract(
     evidence: list[float], threshold: float | None, top: int | None
@@ -162,9 +172,19 @@ def test_every_answer_keeps_to_the_contract(
 
 def test_a_label_that_leads_all_others_together_has_a_positive_margin() -> None:
     logits = np.array([[2.0, 1.0, 1.0]], np.float32)
-    assert margins(logits, 0)[0] == pytest.approx(2 - 1 - np.log(2))
-    assert margins(logits, 1)[0] < 0
-    assert Calibration(2, 1, 0.5)(logits[:, 0], margins(logits, 0))[0] == pytest.approx(4.5 + 1 - np.log(2))
+    assert margins(logits, [0])[0] == pytest.approx(2 - 1 - np.log(2))
+    assert margins(logits, [1])[0] < 0
+    assert Calibration(2, 1, 0.5)(logits[:, 0], margins(logits, [0]))[0] == pytest.approx(4.5 + 1 - np.log(2))
+
+
+def test_what_speaks_for_a_school_bus_speaks_for_a_bus_but_not_the_other_way_round() -> None:
+    labels = ("/m/01bjv", "/m/02yvhj", "/m/0k4j")
+    assert columns(labels, "/m/01bjv") == [0, 1]
+    assert columns(labels, "/m/02yvhj") == [1]
+    assert columns(labels, "/m/0k4j") == [2]
+    school_bus = np.array([[-3.0, 4.0, 0.0, 0.0]], np.float32)
+    assert margins(school_bus, columns(labels, "/m/01bjv"))[0] == pytest.approx(4 - np.log(2))
+    assert margins(school_bus, [0])[0] < 0
 
 
 def test_tiles_are_cut_in_reading_order() -> None:

@@ -1,8 +1,8 @@
-"""Pictures for the grid networks: labelled tiles with a split by near-duplicates, teachers' boxes, spoiled
-tiles, scenes."""
+"""Pictures for the grid networks: labelled tiles, split by near-duplicates; teachers' boxes; spoiling."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping
@@ -53,7 +53,6 @@ COCO = {
     "parking_meter": 12,
 }
 TRUCK = 7
-OUTLINED = 100  # number of our own first label, for what no detector knows
 
 Pixels = NDArray[np.uint8]
 
@@ -86,7 +85,7 @@ def boxes(tiles: Tiles, teachers: Path, cache: Path) -> NDArray[np.float32]:
     if not cache.exists():
         # Clean object photos have one class each; only tiles of streets hold more.
         streets = np.flatnonzero([not name.startswith("tinyimagenet") for name in tiles.names])
-        found = _boxes(tiles.pixels[streets], teachers)
+        found = np.concatenate(find_boxes(tiles.pixels[streets], teachers, AT_ONCE, LEAST))
         found[:, 0] = streets[found[:, 0].astype(int)]
         store(cache, {"boxes": found})
     return np.load(cache)["boxes"]
@@ -178,35 +177,40 @@ def _split(groups: NDArray[np.int64], real: NDArray[np.bool_]) -> NDArray[np.int
     return np.where(real, split, np.where(tested & (split != TRAIN), -1, TRAIN))
 
 
-# The teachers: two COCO detectors, which see nine tiles at once.
+# The teachers: two COCO detectors, which see several tiles at once.
 
-AT_ONCE, SEEN = 3, 138  # tiles across a picture of 416, and how large
+AT_ONCE = 3  # tiles across a picture of 416
+LEAST = 0.15
 
 
-def _boxes(pixels: Pixels, teachers: Path) -> NDArray[np.float32]:
+def find_boxes(pixels: Pixels, teachers: Path, across: int, least: float) -> tuple[NDArray[np.float32], ...]:
+    """Of both teachers, rows of tile, COCO class, score, and x0, y0, x1, y1 as parts of the tile."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    nano = ort.InferenceSession(str(teachers / "nanodet-plus-m_416.onnx"), options)
-    yolox = ort.InferenceSession(str(teachers / "yolox_nano_bigisland.onnx"), options)
-    found = []
-    for start in range(0, len(pixels), AT_ONCE * AT_ONCE):
-        tiles = pixels[start : start + AT_ONCE * AT_ONCE]
+    sessions = [
+        ort.InferenceSession(str(teachers / name), options)
+        for name in ("nanodet-plus-m_416.onnx", "yolox_nano_bigisland.onnx")
+    ]
+    found: tuple[list[tuple[float, ...]], ...] = ([], [])
+    side = 416 // across
+    for start in range(0, len(pixels), across * across):
+        tiles = pixels[start : start + across * across]
         canvas = np.full((416, 416, 3), 114, np.uint8)
         for i, tile in enumerate(tiles):
-            y, x = i // AT_ONCE * SEEN, i % AT_ONCE * SEEN
-            canvas[y : y + SEEN, x : x + SEEN] = cv2.resize(tile, (SEEN, SEEN))[:, :, ::-1]
-        for boxes in (nanodet(nano, canvas), yolox_boxes(yolox, canvas)):
-            for kind, score, x0, y0, x1, y1 in boxes:
-                column, row = int((x0 + x1) / 2 / SEEN), int((y0 + y1) / 2 / SEEN)
-                index = AT_ONCE * row + column
-                if max(row, column) < AT_ONCE and index < len(tiles):
-                    corner = np.array([column, row] * 2) * SEEN
-                    edges = np.clip((np.array([x0, y0, x1, y1]) - corner) / SEEN, 0, 1)
-                    found.append((start + index, kind, score, *edges))
-    return np.array(found, np.float32)
+            y, x = i // across * side, i % across * side
+            canvas[y : y + side, x : x + side] = cv2.resize(tile, (side, side))[:, :, ::-1]
+        for rows, session, read in zip(found, sessions, (nanodet, yolox_boxes), strict=True):
+            for kind, score, x0, y0, x1, y1 in read(session, canvas, least):
+                column, row = int((x0 + x1) / 2 / side), int((y0 + y1) / 2 / side)
+                index = across * row + column
+                if max(row, column) < across and index < len(tiles):
+                    corner = np.array([column, row] * 2) * side
+                    edges = np.clip((np.array([x0, y0, x1, y1]) - corner) / side, 0, 1)
+                    rows.append((start + index, kind, score, *edges))
+    return tuple(np.array(rows, np.float32).reshape(-1, 7) for rows in found)
 
 
-def nanodet(session: ort.InferenceSession, bgr: Pixels) -> Iterator[tuple[float, ...]]:
+def nanodet(session: ort.InferenceSession, bgr: Pixels, least: float) -> Iterator[tuple[float, ...]]:
     """(class, score, x0, y0, x1, y1) in pixels of a (416, 416, 3) picture."""
     mean, scale = np.array([103.53, 116.28, 123.675]), np.array([0.017429, 0.017507, 0.017125])
     x = ((bgr - mean) * scale).astype(np.float32).transpose(2, 0, 1)[None]
@@ -215,17 +219,17 @@ def nanodet(session: ort.InferenceSession, bgr: Pixels) -> Iterator[tuple[float,
     weights = np.exp(out[:, 80:].reshape(-1, 4, 8))
     reach = (weights * np.arange(8)).sum(2) / weights.sum(2) * centres[:, 2:]
     boxes = np.concatenate([centres[:, :2] - reach[:, :2], centres[:, :2] + reach[:, 2:]], 1)
-    return _suppressed(boxes, out[:, :80])
+    return _suppressed(boxes, out[:, :80], least)
 
 
-def yolox_boxes(session: ort.InferenceSession, bgr: Pixels) -> Iterator[tuple[float, ...]]:
+def yolox_boxes(session: ort.InferenceSession, bgr: Pixels, least: float) -> Iterator[tuple[float, ...]]:
     """The same, from a detector that answers with centre, size, objectness and 80 scores for each cell."""
     x = bgr.astype(np.float32).transpose(2, 0, 1)[None]
     out = session.run(None, {session.get_inputs()[0].name: x})[0][0]
     centres = np.concatenate([_centres(416 // stride, stride) for stride in (8, 16, 32)])
     middle, half = (out[:, :2] * centres[:, 2:] + centres[:, :2]), np.exp(out[:, 2:4]) * centres[:, 2:] / 2
     boxes = np.concatenate([middle - half, middle + half], 1)
-    return _suppressed(boxes, out[:, 4:5] * out[:, 5:])
+    return _suppressed(boxes, out[:, 4:5] * out[:, 5:], least)
 
 
 def _centres(count: int, stride: int) -> NDArray[np.float64]:
@@ -235,12 +239,14 @@ def _centres(count: int, stride: int) -> NDArray[np.float64]:
     )
 
 
-def _suppressed(boxes: NDArray[np.float64], scores: NDArray[np.float32]) -> Iterator[tuple[float, ...]]:
+def _suppressed(
+    boxes: NDArray[np.float64], scores: NDArray[np.float32], least: float
+) -> Iterator[tuple[float, ...]]:
     for kind in (*COCO.values(), TRUCK):
-        rows = np.flatnonzero(scores[:, kind] > 0.15)
+        rows = np.flatnonzero(scores[:, kind] > least)
         wh = np.concatenate([boxes[rows, :2], boxes[rows, 2:] - boxes[rows, :2]], 1)
         for kept in (
-            cv2.dnn.NMSBoxes(wh.tolist(), scores[rows, kind].tolist(), 0.15, 0.5) if len(rows) else ()
+            cv2.dnn.NMSBoxes(wh.tolist(), scores[rows, kind].tolist(), least, 0.5) if len(rows) else ()
         ):
             yield (kind, float(scores[rows[kept], kind]), *boxes[rows[kept]].tolist())
 
@@ -262,11 +268,28 @@ def targets(tiles: Tiles, seen: NDArray[np.float32]) -> tuple[NDArray[np.float32
         weight[i, column] = 0.0 if weight[i, column] < 0.5 or score < 0.6 or int(kind) == TRUCK else 0.7
         if weight[i, column]:
             target[i, column] = 0.85
-    # A taxi is a car and a school bus is a bus, for people who click.
+    # A school bus is a bus, and a taxi is a car, for people who click.
     for part, whole in (("taxi", "car"), ("school_bus", "bus")):
-        both = (tiles.positive[:, FOLDERS.index(part)] == 1) & (tiles.positive[:, FOLDERS.index(whole)] == 0)
-        weight[both, FOLDERS.index(whole)] = 0.0
+        both = tiles.positive[:, FOLDERS.index(part)] == 1
+        target[both, FOLDERS.index(whole)], weight[both, FOLDERS.index(whole)] = 1.0, 1.0
     return target, weight
+
+
+def looked_at(tiles: Tiles) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+    """`positive` and `main` of all tiles with the labels seen by eye in some test tiles, and which those
+    are: all where data, networks and detectors named more than one label; who named which was hidden."""
+    positive, main, seen = tiles.positive.copy(), tiles.main.copy(), np.zeros(len(tiles.main), bool)
+    # A school bus is a bus, and a taxi is a car, for people who click.
+    positive[positive[:, FOLDERS.index("school_bus")] == 1, FOLDERS.index("bus")] = 1
+    index = {name: i for i, name in enumerate(tiles.names)}
+    with (HERE / "looked_at.tsv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            i, labels = index[row["file"]], [CLASS[name] for name in row["labels"].split()]
+            positive[i], seen[i] = 0, True
+            positive[i, labels] = 1
+            if main[i] not in labels:
+                main[i] = labels[0] if labels else OTHER
+    return positive, main, seen
 
 
 # Spoiling, as challenges and screenshots do it.
@@ -334,112 +357,3 @@ def spoiled(rgb: Pixels, rng: np.random.Generator) -> Pixels:
         cv2.circle(out, (14, 14), 12, (66, 133, 244), -1, cv2.LINE_AA)
         cv2.polylines(out, [np.array([[8, 14], [12, 19], [20, 9]])], False, (255, 255, 255), 2, cv2.LINE_AA)
     return out
-
-
-# Scenes for 4x4: one tile fills the scene, or part of it, or four fill it; boxes tell which cells count.
-
-COVER = 0.06  # a cell counts from this much of it on
-DOUBT = 0.02
-
-
-@dataclass
-class Scene:
-    """`rgb` (256, 256, 3); `target` and `weight` (17, 4, 4)."""
-
-    rgb: Pixels
-    target: NDArray[np.float32]
-    weight: NDArray[np.float32]
-
-
-class Scenes:
-    """Draws scenes from tiles whose label the teachers have found, class by class as challenges ask for
-    them."""
-
-    def __init__(self, tiles: Tiles, seen: NDArray[np.float32], split: int, rng: np.random.Generator) -> None:
-        self.tiles, self.rng = tiles, rng
-        self.by_tile: dict[int, list[tuple[int, float, NDArray[np.float32]]]] = {}
-        names = {number: FOLDERS.index(name) for name, number in COCO.items()}
-        names |= {OUTLINED + label: label for label in range(OTHER)}
-        for row in seen:
-            if int(row[1]) in names:
-                self.by_tile.setdefault(int(row[0]), []).append((names[int(row[1])], float(row[2]), row[3:7]))
-        usable = [
-            i for i in self.by_tile
-            if tiles.split[i] == split
-            and any(tiles.positive[i, c] and s > 0.3 for c, s, _ in self.by_tile[i])
-        ]  # fmt: skip
-        self.of_class = {c: [i for i in usable if tiles.positive[i, c]] for c in range(OTHER)}
-        self.of_class = {c: rows for c, rows in self.of_class.items() if len(rows) >= 8}
-        self.plain = np.flatnonzero((tiles.main == OTHER) & (tiles.split == split) & tiles.real)
-
-    def draw(self) -> Scene:
-        form = self.rng.random()
-        rgb, target, weight = (
-            np.zeros((256, 256, 3), np.uint8),
-            np.zeros((OTHER, 4, 4)),
-            np.zeros((OTHER, 4, 4)),
-        )
-        label = int(self.rng.choice(list(self.of_class)))
-        if form < 0.6:
-            side = float(np.exp(self.rng.uniform(0, 0.35))) * 256
-            places = [(self._any(label), side, *self.rng.uniform(256 - side, 0, 2))]
-        elif form < 0.8:
-            places = [(self._any(label) if self.rng.random() < 0.5 else self._none(), 128.0, x, y)
-                      for y in (0.0, 128.0) for x in (0.0, 128.0)]  # fmt: skip
-        else:
-            side = float(self.rng.uniform(110, 190))
-            places = [
-                (self._none(), 256.0, 0.0, 0.0),
-                (self._any(label), side, *self.rng.uniform(0, 256 - side, 2)),
-            ]
-        cover = np.zeros((OTHER, 4, 4))
-        doubt = np.zeros((OTHER, 4, 4))
-        for tile, side, x, y in places:
-            self._paste(rgb, cover, doubt, tile, side, x, y)
-        target = (cover >= COVER).astype(np.float32)
-        weight = np.where((cover > DOUBT) & (cover < COVER * 1.5), 0.2, 1.0) * (
-            1 - np.minimum(doubt, 1) * (target == 0)
-        )
-        # Only the class that is drawn on purpose is surely labelled everywhere.
-        weight[np.arange(OTHER) != label] *= 0.25
-        if self.rng.random() < 0.5:
-            rgb, target, weight = rgb[:, ::-1], target[..., ::-1], weight[..., ::-1]
-        return Scene(
-            spoiled(np.ascontiguousarray(rgb), self.rng), target.astype(np.float32), weight.astype(np.float32)
-        )
-
-    def _none(self) -> int:
-        return int(self.rng.choice(self.plain))
-
-    def _any(self, label: int) -> int:
-        return int(self.rng.choice(self.of_class[label]))
-
-    def _paste(
-        self,
-        rgb: Pixels,
-        cover: NDArray[np.float64],
-        doubt: NDArray[np.float64],
-        tile: int,
-        side: float,
-        x: float,
-        y: float,
-    ) -> None:
-        matrix = np.array([[side / SIDE, 0, x], [0, side / SIDE, y]])
-        pixels = self.tiles.pixels[tile]
-        cv2.warpAffine(
-            pixels, matrix, (256, 256), dst=rgb, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT
-        )
-        for kind, score, edges in self.by_tile.get(tile, []):
-            x0, y0, x1, y1 = edges * side + [x, y, x, y]
-            # Inside its box a thing leaves the corners free.
-            inset = 0.04 * np.array([x1 - x0, y1 - y0])
-            columns = [_overlap(x0 + inset[0], x1 - inset[0], cell) for cell in range(4)]
-            rows = [_overlap(y0 + inset[1], y1 - inset[1], cell) for cell in range(4)]
-            part = np.outer(rows, columns)
-            sure = score > (0.22 if self.tiles.positive[tile, kind] else 0.4)
-            into = cover if sure else doubt
-            into[kind] = np.minimum(1, np.maximum(into[kind], part if sure else (part > DOUBT)))
-
-
-def _overlap(start: float, end: float, cell: int) -> float:
-    return max(0.0, min(end, 64 * cell + 64) - max(start, 64 * cell)) / 64

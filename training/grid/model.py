@@ -19,9 +19,8 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-# Blocks up to this one stay as ImageNet made them: their features are computed once for every training
-# picture.
-EARLY = 8
+# Blocks up to this one stay as ImageNet made them: they see edges and colours, and are slow to train.
+FROZEN = 4
 WIDTH = 1280
 
 
@@ -68,7 +67,7 @@ class Stem(nn.Conv2d):
 
 
 class Trunk(nn.Module):
-    """(N, 3, S, S) in -1..1 -> (N, 1280, S / 32, S / 32); `early` and `late` are its two parts."""
+    """(N, 3, S, S) in -1..1 -> (N, 1280, S / 32, S / 32)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,21 +77,17 @@ class Trunk(nn.Module):
             for i in range(count):
                 blocks.append(Block(channels, outputs, step if i == 0 else 1, expansion))
                 channels = outputs
-        self.early, self.late = nn.Sequential(*blocks[:EARLY]), nn.Sequential(*blocks[EARLY:])
+        self.blocks = nn.Sequential(*blocks)
+        self.blocks[:FROZEN].requires_grad_(False)
         self.last = nn.Conv2d(channels, WIDTH, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.from_early(self.early(x))
-
-    def from_early(self, x: Tensor) -> Tensor:
-        """The rest of the way, from (N, 64, S / 16, S / 16)."""
-        return F.relu6(self.last(self.late(x)))
+        return F.relu6(self.last(self.blocks(x)))
 
     def load_imagenet(self, path: Path) -> None:
         """The given float16 state dict `f.<block>.b.<part>.c.*`."""
         state = torch.load(path, map_location="cpu")
-        modules = [*self.early, *self.late, self.last]
-        for index, module in enumerate(modules):
+        for index, module in enumerate([*self.blocks, self.last]):
             if not isinstance(module, Block):
                 _fill(module, state, f"f.{index}.c")
                 continue
@@ -117,35 +112,10 @@ class TileNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.from_early(self.trunk.early(x))
-
-    def from_early(self, x: Tensor) -> Tensor:
-        y = self.trunk.from_early(x).mean((2, 3))
+        y = self.trunk(x).mean((2, 3))
         return self.head(F.dropout(y, 0.2, self.training))
 
     def places(self, x: Tensor) -> Tensor:
-        """(N, 64, 8, 8) of the early blocks -> (N, outputs, 4, 4): what each place adds to the logits."""
-        y = self.trunk.from_early(x)
+        """(N, 3, S, S) -> (N, outputs, S / 32, S / 32): what each place adds to the logits."""
+        y = self.trunk(x)
         return F.conv2d(y, self.head.weight[:, :, None, None].to(y.dtype), self.head.bias.to(y.dtype))
-
-
-class SceneNet(nn.Module):
-    """(N, 3, 256, 256) -> (N, labels, 4, 4) logits: every cell is seen with what surrounds it."""
-
-    def __init__(self, outputs: int) -> None:
-        super().__init__()
-        self.trunk = Trunk()
-        self.narrow = nn.Conv2d(WIDTH, 128, 1)
-        self.around = nn.Conv2d(128, 128, 3, padding=1)
-        self.whole = nn.Linear(WIDTH, 128)
-        self.head = nn.Conv2d(128, outputs, 2, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.from_early(self.trunk.early(x))
-
-    def from_early(self, x: Tensor) -> Tensor:
-        y = self.trunk.from_early(x)
-        whole = self.whole(F.dropout(y.mean((2, 3)), 0.2, self.training))
-        z = F.relu(self.narrow(y))
-        z = F.relu(z + self.around(z) + whole[:, :, None, None])
-        return self.head(z)

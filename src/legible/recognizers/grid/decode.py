@@ -18,7 +18,7 @@ COUNTS = (0.015, 0.03, 0.08, 0.44, 0.33, 0.07, 0.02, 0.007, 0.005, 0.003)
 # The share of a scene's cells that an object touches, on average.
 TOUCHED = 0.3
 # The likeliest set is refused when it is less sure than this: a guess that costs money helps nobody.
-LEAST = {1: 0.55, 9: 0.2, 16: 0.3}
+LEAST = {1: 0.55, 9: 0.2, 16: 0.35}
 
 
 def decode(
@@ -75,9 +75,14 @@ def _together(evidence: Floats) -> tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
 def _each_alone(evidence: Floats, share: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Each cell's probability, and as many of the surest cells as should overlap best with the right ones."""
     odds = np.exp(np.clip(evidence.astype(np.float64), -30, 30)) * share / (1 - share)
     probabilities = odds / (1 + odds)
-    return probabilities, probabilities >= 0.5
+    order = np.argsort(-probabilities, kind="stable")
+    overlaps = [_overlap(probabilities, order[:count]) for count in range(len(order) + 1)]
+    best = np.zeros(len(order), bool)
+    best[order[: int(np.argmax(overlaps))]] = True
+    return probabilities, best
 
 
 def _probability(evidence: Floats, chosen: NDArray[np.intp]) -> float:

@@ -32,6 +32,9 @@ LABELS: dict[str, tuple[str, ...]] = {
     "/m/01lynh": ("stairs", "stair", "楼梯", "台阶"),
 }
 
+# Asked for the first, people choose the second as well: a school bus is a bus, a taxi is a car.
+PARTS = {"/m/01bjv": "/m/02yvhj", "/m/0k4j": "/m/0pg52"}
+
 _BY_NAME = {name: label for label, names in LABELS.items() for name in names}
 _LONGEST_FIRST = sorted(_BY_NAME, key=len, reverse=True)
 # English names are whole words; Chinese has no spaces to tell words by.

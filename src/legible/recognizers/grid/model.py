@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legible.model_store import Model, load
+from legible.recognizers.grid.labels import PARTS
 
 Floats = NDArray[np.float32]
 
@@ -58,26 +59,31 @@ def scene_network() -> Network:
     return _network("grid_scene")
 
 
+def columns(labels: tuple[str, ...], label: str) -> list[int]:
+    """The outputs that speak for a label: its own, and that of its part."""
+    return [labels.index(each) for each in (label, PARTS.get(label)) if each in labels]
+
+
 def likelihoods(tensor: Floats, label: str) -> Floats:
     """(N, 3, 128, 128) tiles -> (N,) log likelihood ratios of the label being there."""
     network = tile_network()
     logits = network.model.run(tensor)[0]
-    index = network.labels.index(label)
-    return network.calibration(logits[:, index], margins(logits, index))
+    own = columns(network.labels, label)
+    return network.calibration(logits[:, own].max(1), margins(logits, own))
 
 
-def margins(logits: Floats, index: int) -> Floats:
-    """(N, labels + 1), the last for none of them -> (N,): by how much the label leads all others together."""
-    others = np.delete(logits, index, axis=1)
+def margins(logits: Floats, own: list[int]) -> Floats:
+    """(N, labels + 1), the last for none of them -> (N,): how far these outputs lead all others together."""
+    others = np.delete(logits, own, axis=1)
     top = others.max(1, keepdims=True)
-    lead: Floats = logits[:, index] - top[:, 0] - np.log(np.exp(others - top).sum(1))
+    lead: Floats = logits[:, own].max(1) - top[:, 0] - np.log(np.exp(others - top).sum(1))
     return lead
 
 
 def scene_likelihoods(tensor: Floats, label: str) -> Floats:
-    """(1, 3, 256, 256) scene -> (16,) log likelihood ratios of the label touching each cell."""
+    """(1, 3, S, S) scene -> (16,) log likelihood ratios of the label touching each cell."""
     network = scene_network()
-    logits = network.model.run(tensor)[0][0, network.labels.index(label)].ravel()
+    logits = network.model.run(tensor)[0][0, columns(network.labels, label)].max(0).ravel()
     return network.calibration(logits, scene_margins(logits))
 
 
