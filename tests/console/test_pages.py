@@ -333,3 +333,25 @@ def test_the_landing_page_reads_its_own_samples_and_nothing_else(site: Site) -> 
     assert visitor.get(f"/demo/{file}.json").json()["answer"]["text"]
     assert visitor.get("/demo/..%2f..%2fapp.css.json").status_code == 404
     assert visitor.get("/demo/secret.png.json").status_code == 404
+
+
+def test_try_it_is_told_why_a_call_was_refused_in_the_visitors_language(site: Site) -> None:
+    for language, sentence in (("en", "limited to"), ("zh-CN", "密钥")):
+        member = site.member(**{"accept-language": language})
+        key = member.new_key(which_kinds="some", kinds="slider")
+        trace_id = member.call(key).json()["trace_id"]
+        row = member.get(f"/console/calls/{trace_id}.json").json()
+        assert row["outcome"] == "not_allowed"
+        assert sentence in row["cause"] + row["fix"], row
+
+
+def test_the_audit_log_says_details_in_the_visitors_language(site: Site, member: Person) -> None:
+    for language, words in (("en", ("Amount", "Reason")), ("zh-CN", ("金额", "原因"))):
+        admin = site.member(**{"accept-language": language})
+        site.parts.accounts.set_admin(admin.account_id, True)
+        top_up = {"amount": "5", "reason": "a gift"}
+        assert admin.post(f"/admin/users/{member.account_id}/top-up", top_up).status_code == 303
+        row = re.search(
+            rf"<tr>(?:(?!</tr>).)*{member.email}.*?</tr>", admin.get("/admin/audit").text, re.DOTALL
+        )[0]
+        assert [word for word in (*words, "a gift", "¥5.00") if word not in row] == []

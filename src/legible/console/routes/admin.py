@@ -54,6 +54,22 @@ ACTIONS = {
 }
 
 
+# What the audit log keeps beside the action, in words.
+DETAILS = {
+    "amount": mark("Amount"),
+    "reason": mark("Reason"),
+    "calls_per_second": mark("Calls a second"),
+    "kind": mark("Kind"),
+    "name": mark("Name"),
+    "price": mark("Price"),
+    "enabled": mark("Can be called"),
+    "number": mark("How many"),
+    "accounts": mark("Accounts"),
+    "entries": mark("Entries"),
+    "problems": mark("Problems"),
+}
+
+
 def note(visit: MemberVisit, action: str, subject: str, **detail: object) -> None:
     """Writes the audit log."""
     event = AuditEvent(
@@ -424,6 +440,7 @@ def audit(visit: AdminDep, before: int = 2**62) -> Response:
             here="audit",
             rows=rows[:PAGE_SIZE],
             actions=ACTIONS,
+            details=DETAILS,
             older=visit.link(before=rows[PAGE_SIZE - 1][0].id) if len(rows) > PAGE_SIZE else None,
             newer=visit.link(before=None) if before < 2**62 else None,
         )

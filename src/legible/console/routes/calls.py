@@ -150,10 +150,13 @@ def _find(visit: MemberVisit, reference: str) -> Call:
 def call_json(visit: MemberDep, reference: str) -> Response:
     """What "Try it" asks after a call: its row, and what is left."""
     call = _find(visit, reference)
-    return JSONResponse(
-        as_json(call) | {"balance_now_micros": visit.person.balance_micros},
-        headers={"Cache-Control": "no-store"},
-    )
+    known = EXPLANATIONS.get(call.outcome)
+    more = {
+        "balance_now_micros": visit.person.balance_micros,
+        "cause": visit.translate(known.cause) if known else None,
+        "fix": visit.translate(known.fix) if known else None,
+    }
+    return JSONResponse(as_json(call) | more, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/{reference}")

@@ -235,6 +235,7 @@ async function showAnswer(answer, reply, status, milliseconds) {
   at("outcome").textContent = answer.refused ?? spoken(answer, words);
   at("outcome").classList.toggle("bad", Boolean(answer.refused));
   at("outcome").dataset.status = String(status);
+  at("why").hidden = true;
   at("characters").replaceChildren(...(answer.refused ? [] : characters(answer)));
   at("raw").textContent = JSON.stringify(reply, null, 2);
   const facts = [["HTTP", String(status)], [words.milliseconds, `${milliseconds.toFixed(0)} ms`]];
@@ -252,6 +253,8 @@ async function showAnswer(answer, reply, status, milliseconds) {
   at("facts").replaceChildren(...facts.flatMap(fact), element("dt", { translate: "no" }, row.log_id), element("dd", {}, link));
   at("facts").dataset.cost = String(row.cost_micros);
   at("balance").textContent = money(row.balance_now_micros);
+  at("why").hidden = !row.fix;
+  at("why").textContent = row.fix ? `${row.cause} ${row.fix}` : "";
 }
 
 function fact([name, value]) {
