@@ -2,7 +2,7 @@
 and case."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_letters, digits
 
@@ -30,6 +30,7 @@ LENGTH_PRIOR = (0.02, 0.02, 0.03, 0.3, 1.0, 1.0, 1.0, 0.6, 0.5, 0.25, 0.2)
 LONGER_PRIOR = 0.05
 MIXED, LOWER, UPPER = 0.35, 0.33, 0.32  # share of sites whose letters are of both cases, or of one
 SURE = 0.9
+LONGEST = 32  # characters
 NEVER = (0.0, 0.0)
 
 Prefix = tuple[int, ...]
@@ -37,11 +38,10 @@ Prefix = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text with the raw probability (0-1) of its path, and the peak probability of each character."""
+    """A text with the raw probability (0-1) of its paths."""
 
     text: str
     probability: float
-    peaks: tuple[float, ...]
 
 
 def decode(
@@ -49,7 +49,8 @@ def decode(
 ) -> TextAnswer:
     """The likeliest text of (T, C) probabilities; raises `RecognitionFailed` under the threshold."""
     chars = allowed(options)
-    found = candidates(restrict(probs, network.charset, chars), chars, options.min_length, options.max_length)
+    frames = restrict(probs, network.charset, chars)
+    found = candidates(frames, chars, options.min_length, options.max_length)
     limit = network.text.threshold if threshold is None else threshold
     if not found:
         raise RecognitionFailed(
@@ -64,7 +65,8 @@ def decode(
             threshold=limit,
         )
     text = {"keep": best.text, "lower": best.text.lower(), "upper": best.text.upper()}[options.case]
-    characters = tuple(Character(c, round(p, 4)) for c, p in zip(text, best.peaks, strict=True))
+    peaks = _peaks(frames, [chars.index(c) for c in best.text])
+    characters = tuple(Character(c, round(p, 4)) for c, p in zip(text, peaks, strict=True))
     return TextAnswer(text, round(confidence, 4), characters)
 
 
@@ -100,18 +102,16 @@ def restrict(probs: Floats, charset: str, chars: str) -> Floats:
     return shared
 
 
-def candidates(probs: Floats, chars: str, min_length: int = 1, max_length: int = 32) -> list[Reading]:
-    """The likeliest readings of (T, C) within the bounds of length, best first: the best path where that is
-    sure, else what is left when readings are weighed by how usual they are."""
-    best = greedy(probs, chars)
-    if not best.text and min_length <= 1:
+def candidates(probs: Floats, chars: str, min_length: int = 1, max_length: int = LONGEST) -> list[Reading]:
+    """The likeliest readings of (T, C) within the bounds of length, best first, weighed by how usual they
+    are. A length that the quick search did not expect is searched for more patiently."""
+    quick = beam_search(probs, chars, 0, LONGEST, QUICK_BEAM, QUICK_LEAST)
+    likeliest = len(quick[0].text)
+    if not likeliest and min_length <= 1:
         return []
-    if min_length <= len(best.text) <= max_length:
-        if best.probability >= SURE:
-            return [best]
-        quick = beam_search(probs, chars, max(1, min_length), max_length, QUICK_BEAM, QUICK_LEAST)
-        return usual(quick) or [best]
-    return usual(beam_search(probs, chars, max(1, min_length), max_length))
+    if not min_length <= likeliest <= max_length:
+        return usual(beam_search(probs, chars, max(1, min_length), max_length))
+    return usual([each for each in quick if each.text and min_length <= len(each.text) <= max_length])
 
 
 def usual(readings: list[Reading]) -> list[Reading]:
@@ -126,17 +126,16 @@ def usual(readings: list[Reading]) -> list[Reading]:
     ranked = []
     for text, forms in texts.items():
         probability = sum(form.probability for form in forms)
-        form = max(forms, key=lambda form: form.probability * case_prior(form.text) ** 0.5)
+        form = max(forms, key=lambda form: form.probability * case_prior(form.text) ** 0.5).text
         length = LENGTH_PRIOR[len(text)] if len(text) < len(LENGTH_PRIOR) else LONGER_PRIOR
-        ranked.append((probability * length**0.5, replace(form, probability=min(1.0, probability))))
+        ranked.append((probability * length**0.5, Reading(form, min(1.0, probability))))
     return [reading for _, reading in sorted(ranked, key=lambda item: -item[0])]
 
 
 def case_prior(text: str) -> float:
     """How usual these cases are: a site's letters are of one case, or each is of either."""
-    lower, upper = sum(c.islower() for c in text), sum(c.isupper() for c in text)
-    both = MIXED * 0.5 ** (lower + upper)
-    return both + (LOWER if not upper else 0.0) + (UPPER if not lower else 0.0)
+    both = MIXED * 0.5 ** sum(map(str.isalpha, text))
+    return both + (LOWER if text == text.lower() else 0.0) + (UPPER if text == text.upper() else 0.0)
 
 
 def greedy(probs: Floats, chars: str) -> Reading:
@@ -148,7 +147,7 @@ def greedy(probs: Floats, chars: str) -> Reading:
     symbols = best[shown]
     peaks = np.maximum.reduceat(probs.max(1), starts)[visible]
     text = "".join(chars[i] for i in symbols)
-    return Reading(text, _probability(probs, symbols, shown) * float(peaks.prod()), tuple(peaks.tolist()))
+    return Reading(text, _probability(probs, symbols, shown) * float(peaks.prod()))
 
 
 def _probability(probs: Floats, symbols: NDArray[np.intp], starts: NDArray[np.intp]) -> float:
@@ -188,45 +187,56 @@ def beam_search(
         tried[t].append((symbol, p))
     # prefix (class numbers) -> probability of ending in a blank, and of ending in its last character
     beams: dict[Prefix, tuple[float, float]] = {(): (1.0, 0.0)}
-    for left, (p_blank, here) in zip(
-        range(len(blanks) - 1, -1, -1), zip(blanks, tried, strict=True), strict=True
-    ):
+    between, was_between = 1.0, True  # what the frames between characters make of every prefix alike
+    for left, p_blank, here in zip(range(len(blanks) - 1, -1, -1), blanks, tried, strict=True):
         if not here:
-            beams = {prefix: ((a + b) * p_blank, 0.0) for prefix, (a, b) in beams.items()}
+            between *= p_blank
+            if not was_between:
+                beams = {prefix: (a + b, 0.0) for prefix, (a, b) in beams.items()}
+            was_between = True
             continue
+        was_between = False
         grown: dict[Prefix, tuple[float, float]] = {}
         for prefix, (in_blank, in_char) in beams.items():
             both = in_blank + in_char
             last = prefix[-1] if prefix else -1
-            stays = both * p_blank
             repeats = 0.0
             for symbol, p in here:
+                more = both * p
                 if symbol == last:
-                    repeats = in_char * p
-                if len(prefix) < max_length:
+                    repeats, more = in_char * p, in_blank * p
+                if more and len(prefix) < max_length:
                     longer = (*prefix, symbol)
                     if begins and longer not in grown and not begins("".join(chars[s] for s in longer)):
                         continue
                     a, b = grown.get(longer, NEVER)
-                    grown[longer] = (a, b + (in_blank if symbol == last else both) * p)
+                    grown[longer] = (a, b + more)
             a, b = grown.get(prefix, NEVER)
-            grown[prefix] = (a + stays, b + repeats)
+            grown[prefix] = (a + both * p_blank, b + repeats)
         if len(grown) > width:
-            # What is too short for the frames that are left to mend goes first.
-            ranked = sorted(grown.items(), key=lambda item: (len(item[0]) + left >= min_length, sum(item[1])))
-            grown = dict(ranked[-width:])
+            totals = [in_blank + in_char for in_blank, in_char in grown.values()]
+            if left < min_length:  # what is too short for the frames that are left to mend goes first
+                mends = (len(prefix) + left >= min_length for prefix in grown)
+                totals = [total - (not mend) for total, mend in zip(totals, mends, strict=True)]
+            last_kept = sorted(totals)[-width]
+            grown = {
+                prefix: ends
+                for (prefix, ends), total in zip(grown.items(), totals, strict=True)
+                if total >= last_kept
+            }
         beams = grown
-    found = [(sum(ends), prefix) for prefix, ends in beams.items() if min_length <= len(prefix) <= max_length]
-    likeliest = [(p, prefix) for p, prefix in sorted(found, reverse=True) if prefix]
-    return [_reading(prefix, p, probs, chars) for p, prefix in likeliest]
-
-
-def _reading(prefix: Prefix, probability: float, probs: Floats, chars: str) -> Reading:
-    """Peaks of each character, looked for from left to right."""
-    symbols = list(prefix)
-    bounds = np.linspace(0, len(probs), len(symbols) + 1).astype(int)
-    best = [
-        float(probs[max(0, a - 3) : b + 3, s].max())
-        for s, a, b in zip(symbols, bounds, bounds[1:], strict=False)
+    found = [
+        Reading("".join(chars[s] for s in prefix), min(1.0, between * sum(ends)))
+        for prefix, ends in beams.items()
+        if min_length <= len(prefix) <= max_length
     ]
-    return Reading("".join(chars[s] for s in symbols), min(1.0, probability), tuple(best))
+    return sorted(found, key=lambda reading: reading.probability, reverse=True)
+
+
+def _peaks(probs: Floats, symbols: list[int]) -> list[float]:
+    """The peak probability of each character, looked for from left to right."""
+    share = len(probs) / max(1, len(symbols))
+    return [
+        max(column[max(0, int(i * share) - 3) : int((i + 1) * share) + 3])
+        for i, column in enumerate(probs[:, symbols].T.tolist())
+    ]
