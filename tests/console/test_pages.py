@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from legible import ledger
+from legible.console import measured
 from legible.kept_images import DAY_MS, KeptImages
+from legible.tasks import Kind
 from tests.console.conftest import PASSWORD, Person, Site
 from tests.console.fakes import UNREADABLE_SIZE
 
@@ -355,3 +357,10 @@ def test_the_audit_log_says_details_in_the_visitors_language(site: Site, member:
             rf"<tr>(?:(?!</tr>).)*{member.email}.*?</tr>", admin.get("/admin/audit").text, re.DOTALL
         )[0]
         assert [word for word in (*words, "a gift", "¥5.00") if word not in row] == []
+
+
+def test_every_kind_has_a_measured_number_that_says_how_it_was_measured() -> None:
+    assert {row.kind for row in measured.rows()} == {*Kind, "service"}
+    for row in measured.rows():
+        assert all((row.name_en, row.name_zh, row.value, row.on_en, row.on_zh, row.command, row.machine))
+        assert re.fullmatch(r"[0-9a-f]{7,40}", row.commit), row
