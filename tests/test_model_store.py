@@ -1,4 +1,7 @@
 import dataclasses
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -44,3 +47,13 @@ def test_a_model_is_opened_once_whoever_asks(file):
 def test_a_model_that_nobody_ships_is_a_key_error():
     with pytest.raises(KeyError):
         model_store.load("crystal ball")
+
+
+def test_nothing_is_reported_to_the_makers_of_the_runtime(tmp_path):
+    """They keep what they will send, and an id of the machine, in the user's folder."""
+    code = "from legible import model_store; model_store.load('text')"
+    home = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env=home | {"HOME": str(tmp_path), "XDG_CACHE_HOME": ""}
+    )
+    assert list(tmp_path.rglob("*")) == []

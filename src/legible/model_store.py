@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import os
 import threading
 import tomllib
 from collections.abc import Mapping
@@ -12,8 +13,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
+
+# Asked for when it is imported: else ONNX Runtime gives this machine an id and reports its use to Microsoft.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime as ort
 
 
 @dataclass(frozen=True, slots=True)
