@@ -34,7 +34,7 @@ from tests.servers import missing
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "recognizers" / "samples" / "text"
 TEXT_ONLY = (sys.executable, "-m", "tests.engine.text_only")
-REPLICAS = "3"
+REPLICAS = "4"  # so that one is left when another and a whole node are gone
 # In the words of the two dialects that the load speaks; nothing is charged for it.
 OUR_FAULT = r'"code":\s*(500|504|"api_error"|"timeout")'
 
@@ -139,7 +139,7 @@ def two_servers(cluster: Cluster, database_url: str, folder: Path) -> Iterator[t
                         folder=folder / name,
                         program=TEXT_ONLY,
                         PYTHONPATH=os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))),
-                        LEGIBLE_RECOGNITION_TIMEOUT_SECONDS="60",
+                        LEGIBLE_RECOGNITION_TIMEOUT_SECONDS="45",
                         LEGIBLE_RAY_MIN_REPLICAS=REPLICAS,
                         LEGIBLE_RAY_MAX_REPLICAS=REPLICAS,
                         **cluster.settings,

@@ -80,6 +80,7 @@ class RayEngine:
 
     def _deployed(self) -> Mapping[Kind, DeploymentHandle[Any]]:
         connect()
+        _adopt_log_lines()
         serve.start(proxy_location="Disabled")  # no door of Ray's own, past accounts and money
         there = serve.status().applications
         if missing := [kind for kind in self.kinds if application(kind) not in there]:
@@ -198,7 +199,6 @@ def connect() -> None:
 
 
 def _join() -> None:
-    # Its lines say what ours say already, in another form.
     logging.getLogger("ray").setLevel(logging.WARNING)
     try:
         ray.init("auto", log_to_driver=False, configure_logging=False)
@@ -208,6 +208,13 @@ def _join() -> None:
             f"This machine is in no Ray cluster ({reason}): join one with `ray start`, "
             "and give this server the same token (docs/deploy.md)."
         ) from None
+
+
+def _adopt_log_lines() -> None:
+    """Warnings of Ray Serve go where those of uvicorn go, in our form."""
+    lines = logging.getLogger("ray.serve")
+    lines.handlers, lines.propagate = logging.getLogger("uvicorn").handlers, False
+    lines.setLevel(logging.WARNING)
 
 
 def _leave(why: str) -> None:
