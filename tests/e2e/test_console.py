@@ -363,3 +363,14 @@ def test_an_example_on_the_landing_page_is_read_and_drawn(site: Site, chromium) 
         page.click('[data-kind="text"]')
         expect(page.locator("#outcome")).to_have_text(HOSTILE)
         assert page.locator(".character").count() == len(HOSTILE)
+
+
+def test_each_kind_asks_in_its_own_words(site: Site, chromium) -> None:
+    with opened(chromium, "zh") as (_, page):
+        sign_up(site, page)
+        page.goto(f"{site.url}/console/try")
+        for kind, hint in (("grid", "/m/01pns0"), ("click", "英文或中文")):
+            page.click(f'[data-kind="{kind}"]')
+            expect(page.locator("#option-question-hint")).to_contain_text(hint)
+            expect(page.locator("#option-question")).not_to_have_value("")
+        expect(page.locator("#option-question")).to_have_value("请点击只出现一次的物体")

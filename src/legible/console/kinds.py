@@ -224,9 +224,20 @@ def offered(kinds: Iterable[Kind]) -> list[KindPage]:
 
 
 def as_json(page: KindPage, translate: Callable[[str], str]) -> dict[str, object]:
-    """For the page's script."""
+    """For the page's script, in the visitor's language."""
+
+    def said(sentence: str) -> str:
+        return translate(sentence) if sentence else ""
+
     samples = [
-        replace(sample, values={name: translate(value) for name, value in sample.values.items()})
-        for sample in page.samples
+        replace(each, values={name: said(value) for name, value in each.values.items()})
+        for each in page.samples
     ]
-    return asdict(replace(page, samples=tuple(samples)))
+    operations = [
+        replace(
+            operation,
+            options=tuple(replace(o, label=said(o.label), hint=said(o.hint)) for o in operation.options),
+        )
+        for operation in page.operations
+    ]
+    return asdict(replace(page, samples=tuple(samples), operations=tuple(operations)))

@@ -1,12 +1,10 @@
 """Try it: the page gets what it needs to know and makes the real HTTP call itself, as a program would."""
 
-from collections.abc import Callable
-
 from fastapi import APIRouter
 from fastapi.responses import Response
 
 from legible.console.i18n import mark
-from legible.console.kinds import DIALECTS, Option, as_json, offered
+from legible.console.kinds import DIALECTS, as_json, offered
 from legible.console.web import MemberDep
 
 router = APIRouter(prefix="/console/try")
@@ -40,16 +38,11 @@ WORDS = {
 }
 
 
-def _words(translate: Callable[[str], str], option: Option) -> dict[str, object]:
-    return {"label": translate(option.label), "hint": translate(option.hint) if option.hint else ""}
-
-
 @router.get("")
 def try_it(visit: MemberDep) -> Response:
     pages = offered(visit.console.engine.kinds)
     wanted = visit.request.query_params.get("kind", "")
     chosen = next((page for page in pages if page.kind.value == wanted), pages[0] if pages else None)
-    options = {option.field: option for page in pages for op in page.operations for option in op.options}
     return visit.page(
         "try.html",
         here="try",
@@ -63,7 +56,6 @@ def try_it(visit: MemberDep) -> Response:
             "call": visit.request.query_params.get("call", ""),
             "dialects": DIALECTS,
             "words": {name: visit.translate(message) for name, message in WORDS.items()},
-            "options": {name: _words(visit.translate, option) for name, option in options.items()},
             "maxImageBytes": visit.console.settings.max_image_bytes,
         },
     )

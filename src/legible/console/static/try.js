@@ -129,9 +129,12 @@ function sampleButton(sample) {
 
 function showOperation() {
   state.operation = state.kind.operations.find(({ dialect }) => dialect === at("dialect").value);
-  at("options").replaceChildren(...state.operation.options.map(optionField));
-  at("more-options").hidden = state.operation.options.length === 0;
-  at("more-options").open = state.operation.options.some((option) => option.is_required);
+  const needed = state.operation.options.filter((option) => option.is_required);
+  const others = state.operation.options.filter((option) => !option.is_required);
+  at("needed").replaceChildren(...needed.map(optionField));
+  at("needed").hidden = needed.length === 0;
+  at("options").replaceChildren(...others.map(optionField));
+  at("more-options").hidden = others.length === 0;
   fillIn();
 }
 
@@ -151,7 +154,7 @@ function optionField(option) {
     }
     showCode();
   });
-  const { label, hint } = data.options[option.field];
+  const { label, hint } = option;
   const field = element("div", { class: "field" }, element("label", { for: id }, label), input);
   if (option.type === "image") field.append(element("p", { class: "small mono", "data-file-of": option.field, translate: "no" }));
   if (hint) field.append(element("p", { class: "hint", id: `${id}-hint` }, hint));
@@ -236,6 +239,7 @@ async function showAnswer(answer, reply, status, milliseconds) {
   at("outcome").classList.toggle("bad", Boolean(answer.refused));
   at("outcome").dataset.status = String(status);
   at("why").hidden = true;
+  at("result").scrollIntoView({ block: "nearest" });
   at("characters").replaceChildren(...(answer.refused ? [] : characters(answer)));
   at("raw").textContent = JSON.stringify(reply, null, 2);
   const facts = [["HTTP", String(status)], [words.milliseconds, `${milliseconds.toFixed(0)} ms`]];
