@@ -85,6 +85,8 @@ def build_app(settings: Settings, recognizers: Mapping[Kind, Recognizer] | None 
     app.exception_handler(Refusal)(v1.refused)
     app.exception_handler(HTTPException)(_http_error)
     app.add_middleware(Trace)
+    if parts.metrics.spans is not None:
+        app.add_middleware(parts.metrics.spans)
     return app
 
 
@@ -98,12 +100,14 @@ def _console(parts: Parts) -> FastAPI:
 def build_parts(settings: Settings, given: Mapping[Kind, Recognizer] | None) -> Parts:
     """The parts, not started."""
     database = Database(settings.database)
-    metrics = Metrics()
+    metrics = _metrics(settings)
     keys = KeyRing(database, settings.key_cache_seconds)
     redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
     limiter = RateLimiter(settings.rate_per_second, redis_url)
     prices = PriceList(database, settings.key_cache_seconds)
     engine = TimedEngine(_engine(settings, given), metrics)
+    used = recognizers.models_of(engine.kinds) if given is None else frozenset[str]()
+    metrics.run_models([model_store.model_files()[name] for name in used])
     journal = TimedJournal(database, metrics, settings.group_commit_size, settings.reply_retention_hours)
     replies = StoredReplies(database, settings.reply_retention_hours)
     images = KeptImages(database, settings.image_days)
@@ -112,6 +116,15 @@ def build_parts(settings: Settings, given: Mapping[Kind, Recognizer] | None) -> 
     accounts = Accounts(database, settings.free_quota_micros)
     desk = Desk(pipeline, metrics, settings)
     return Parts(settings, database, accounts, keys, limiter, prices, engine, journal, desk, metrics)
+
+
+def _metrics(settings: Settings) -> Metrics:
+    if settings.otlp_url is None:
+        return Metrics()
+    # Imported here: OpenTelemetry is an extra.
+    from legible.tracing import TracedMetrics
+
+    return TracedMetrics(settings.otlp_url)
 
 
 def _engine(settings: Settings, given: Mapping[Kind, Recognizer] | None) -> Engine:
@@ -145,6 +158,7 @@ async def _lifespan(parts: Parts, app: FastAPI) -> AsyncIterator[None]:
         await parts.journal.stop()
         await parts.limiter.close()
         parts.database.close()
+        await asyncio.to_thread(parts.metrics.close)
 
 
 async def _purge(parts: Parts) -> None:

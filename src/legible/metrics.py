@@ -1,25 +1,45 @@
-"""What Prometheus reads at /metrics: calls by kind, dialect and outcome,
-and the seconds that each stage took."""
+"""What Prometheus reads at /metrics: calls and outcomes, seconds by stage, queues, groups, and what is run.
+
+docs/operations.md names them all; a test compares.
+"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from starlette.types import ASGIApp
 
+from legible.db.book import BooksDisagree
 from legible.db.session import Database
 from legible.engine import Engine
-from legible.journal import Draft, Journal, Render, Reply
+from legible.errors import InsufficientCredit, Refusal
+from legible.journal import Draft, Journal, Render, Reply, Waiting
+from legible.model_store import ModelFile
 from legible.tasks import Answer, Kind, Task
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+GROUPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 __all__ = ["CONTENT_TYPE", "Metrics", "TimedEngine", "TimedJournal"]
 
 
 class Metrics:
-    """The counters of one server; each has a registry of its own, so that several can live in one process."""
+    """The counters of one server; each has a registry of its own, so that several can live in one process.
+
+    `spans` is what makes a span of each request, where that is wanted.
+    """
+
+    spans: Callable[[ASGIApp], ASGIApp] | None = None
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -38,9 +58,54 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._queues = Gauge(
+            "legible_queue_depth",
+            "Calls that wait or are worked on: for a recognizer, or for the commit.",
+            ["queue"],
+            registry=self.registry,
+        )
+        self.recognitions = self._queues.labels("recognition")
+        self.group_size = Histogram(
+            "legible_commit_group_size",
+            "Calls that were written in one transaction.",
+            buckets=GROUPS,
+            registry=self.registry,
+        )
+        self._balance_failures = Counter(
+            "legible_balance_failures",
+            "Calls that a balance (balance) or a key's cap (spend_cap) did not cover; "
+            "guard: the books disagreed, which is a bug.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in ("balance", "spend_cap", "guard"):
+            self._balance_failures.labels(reason)
+        build = Gauge("legible_build_info", "1, for the version.", ["version"], registry=self.registry)
+        build.labels(version("legible")).set(1)
+        self._models = Gauge(
+            "legible_model_info", "1, for each model.", ["model", "version"], registry=self.registry
+        )
+
+    def watch(self, queue: str, depth: Callable[[], int]) -> None:
+        """`depth` is asked for whenever Prometheus reads."""
+        self._queues.labels(queue).set_function(depth)
+
+    def run_models(self, models: Collection[ModelFile]) -> None:
+        """Which weights are run: the version is what their SHA-256 begins with."""
+        for model in models:
+            self._models.labels(model.name, model.sha256[:12]).set(1)
+
     def count(self, dialect: str, kind: Kind | None, outcome: str) -> None:
         """One call; `outcome` is "answered", "replayed", or the code of the refusal."""
         self._calls.labels(kind or "unknown", dialect, outcome).inc()
+
+    def count_refusal(self, dialect: str, kind: Kind | None, refusal: Refusal) -> None:
+        self.count(dialect, kind, refusal.code)
+        if isinstance(refusal, InsufficientCredit):
+            self.count_balance_failure("spend_cap" if refusal.spend_cap else "balance")
+
+    def count_balance_failure(self, reason: str) -> None:
+        self._balance_failures.labels(reason).inc()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -55,6 +120,9 @@ class Metrics:
         """Prometheus' text format."""
         return generate_latest(self.registry)
 
+    def close(self) -> None:
+        """What is not told yet is told now."""
+
 
 class TimedEngine:
     """An engine whose recognitions, their time in the queue included, are the stage "recognize"."""
@@ -67,7 +135,7 @@ class TimedEngine:
         return self.engine.kinds
 
     async def recognize(self, task: Task) -> Answer:
-        with self.metrics.stage("recognize"):
+        with self.metrics.stage("recognize"), self.metrics.recognitions.track_inprogress():
             return await self.engine.recognize(task)
 
     async def start(self) -> None:
@@ -83,6 +151,15 @@ class TimedJournal(Journal):
     def __init__(self, database: Database, metrics: Metrics, group_size: int, retention_hours: int) -> None:
         super().__init__(database, group_size, retention_hours)
         self.metrics = metrics
+        metrics.watch("commit", self._queue.qsize)
+
+    def _write(self, group: Sequence[Waiting]) -> list[tuple[Waiting, object]]:
+        self.metrics.group_size.observe(len(group))
+        try:
+            return super()._write(group)
+        except BooksDisagree:
+            self.metrics.count_balance_failure("guard")
+            raise
 
     async def charge(
         self,

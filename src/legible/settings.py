@@ -78,6 +78,11 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field(
         "127.0.0.1", description="Addresses whose X-Forwarded-For header is believed."
     )
+    otlp_url: str | None = Field(
+        None,
+        description="OpenTelemetry collector that gets a span for each request, "
+        "like http://127.0.0.1:4318/v1/traces; needs legible[otel].",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line."
     )

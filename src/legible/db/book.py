@@ -66,6 +66,10 @@ class ReplyRow(NamedTuple):
     created_ms: int
 
 
+class BooksDisagree(RuntimeError):  # noqa: N818 - a fact about the books
+    """A guard of the ledger did not hold: a bug of ours, and nothing was written."""
+
+
 RowType = type[CallRow] | type[EntryRow] | type[ReplyRow]
 
 
@@ -392,4 +396,4 @@ def _text(detail: Mapping[str, Any] | None) -> str | None:
 def _all_of(expected: int, changed: int) -> None:
     """The rows were locked and checked: a guard in the statement that does not hold is a bug of ours."""
     if changed != expected:
-        raise RuntimeError(f"{changed} of {expected} rows could be charged; nothing is written")
+        raise BooksDisagree(f"{changed} of {expected} rows could be charged; nothing is written")

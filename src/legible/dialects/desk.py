@@ -248,7 +248,7 @@ class Desk:
         self, dialect: Dialect, ask: Ask, refusal: Refusal, receipt: Receipt | None = None
     ) -> Response:
         """The reply to a call that is refused."""
-        self.metrics.count(dialect.name, ask.kind, refusal.code)
+        self.metrics.count_refusal(dialect.name, ask.kind, refusal)
         return Response(
             dialect.failure(refusal, ask, receipt),
             dialect.status_of(refusal),
