@@ -1,10 +1,9 @@
 """How far a network's own confidence can be trusted: a table that its file brings along."""
 
 import json
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Self
-
-import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +16,9 @@ class Calibration:
     threshold: float = 0.0
 
     def __call__(self, raw: float) -> float:
-        return float(np.interp(raw, self.raw, self.right))
+        place = min(bisect_right(self.raw, raw), len(self.raw) - 1)
+        (x0, x1), (y0, y1) = self.raw[place - 1 : place + 1], self.right[place - 1 : place + 1]
+        return y0 + (y1 - y0) * (raw - x0) / (x1 - x0) if x1 > x0 else y1
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -24,7 +24,8 @@ NAMED_CHARSETS = {
     "alphanumeric": ALPHANUMERIC,
 }
 BEAM, LEAST = 24, 1e-4  # when the length is given, or the best path is no sum
-QUICK_BEAM, QUICK_LEAST = 6, 0.01  # for every picture that is not read surely
+# For every picture; a prefix that is this much less likely than the best one is given up.
+QUICK_BEAM, QUICK_LEAST, QUICK_FAINT = 6, 0.01, 0.03
 # How usual a text of that length is: sites ask for three to ten characters, and mostly for four to six.
 LENGTH_PRIOR = (0.02, 0.02, 0.03, 0.3, 1.0, 1.0, 1.0, 0.6, 0.5, 0.25, 0.2)
 LONGER_PRIOR = 0.05
@@ -70,6 +71,7 @@ def decode(
     return TextAnswer(text, round(confidence, 4), characters)
 
 
+@lru_cache(maxsize=256)
 def allowed(options: TextOptions) -> str:
     """The characters that the answer may hold, in the one case that the caller wants to see if there is
     one."""
@@ -105,7 +107,7 @@ def restrict(probs: Floats, charset: str, chars: str) -> Floats:
 def candidates(probs: Floats, chars: str, min_length: int = 1, max_length: int = LONGEST) -> list[Reading]:
     """The likeliest readings of (T, C) within the bounds of length, best first, weighed by how usual they
     are. A length that the quick search did not expect is searched for more patiently."""
-    quick = beam_search(probs, chars, 0, LONGEST, QUICK_BEAM, QUICK_LEAST)
+    quick = beam_search(probs, chars, 0, LONGEST, QUICK_BEAM, QUICK_LEAST, QUICK_FAINT)
     likeliest = len(quick[0].text)
     if not likeliest and min_length <= 1:
         return []
@@ -172,12 +174,14 @@ def beam_search(
     max_length: int,
     width: int = BEAM,
     least: float = LEAST,
+    faint: float = 0.0,
     begins: Callable[[str], bool] | None = None,
 ) -> list[Reading]:
     """Prefix beam search (Hannun et al. 2014): the likeliest readings of allowed length, best first.
 
-    `width` prefixes are kept; a symbol under probability `least` is not tried in that frame. `begins` says
-    whether a text can be the beginning of a reading; others are not followed.
+    `width` prefixes are kept, none under `faint` times the best; a symbol under probability `least` is not
+    tried in that frame. `begins` says whether a text can be the beginning of a reading; others are not
+    followed.
     """
     blank = len(chars)
     blanks = probs[:, blank].tolist()
@@ -213,12 +217,13 @@ def beam_search(
                     grown[longer] = (a, b + more)
             a, b = grown.get(prefix, NEVER)
             grown[prefix] = (a + both * p_blank, b + repeats)
-        if len(grown) > width:
+        if len(grown) > width or faint:
             totals = [in_blank + in_char for in_blank, in_char in grown.values()]
             if left < min_length:  # what is too short for the frames that are left to mend goes first
                 mends = (len(prefix) + left >= min_length for prefix in grown)
                 totals = [total - (not mend) for total, mend in zip(totals, mends, strict=True)]
-            last_kept = sorted(totals)[-width]
+            ranked = sorted(totals)
+            last_kept = max(ranked[-width:][0], faint * ranked[-1])
             grown = {
                 prefix: ends
                 for (prefix, ends), total in zip(grown.items(), totals, strict=True)
