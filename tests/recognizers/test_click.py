@@ -19,7 +19,9 @@ from legible.recognizers.click import MOST_IMAGES, recognize, supported, tiles
 from legible.recognizers.click.decode import CALIBRATIONS
 from legible.recognizers.click.discs import find_discs
 from legible.recognizers.click.model import View
+from legible.recognizers.click.names import AROUND, CROP, crops, margins
 from legible.recognizers.click.rules import RULES, largest, odd, pair, smallest, uniform
+from legible.recognizers.click.scene import likeliest
 from legible.recognizers.click.tiles import decode_tiles
 from legible.recognizers.click.wordings import Rule
 from legible.tasks import ClickAnswer, ClickOptions, Kind, Task
@@ -133,15 +135,6 @@ def test_a_question_that_needs_reasoning_is_refused_and_not_guessed(question: st
         ask(question, sample("odd-1.jpg"), threshold=0.0)
 
 
-@pytest.mark.parametrize(
-    "question", ["Please click on the elephant", "Select all images containing a penguin"]
-)
-def test_naming_what_no_network_knows_is_not_available_yet(question: str) -> None:
-    with pytest.raises(InvalidField, match="not available yet") as refused:
-        ask(question, sample("odd-1.jpg"))
-    assert question in refused.value.message
-
-
 def test_a_picture_that_is_too_small_is_refused() -> None:
     with pytest.raises(InvalidImage, match="40x300 pixels, too small"):
         ask(ODD, plain(40, 300))
@@ -250,9 +243,39 @@ def test_tiles_that_could_be_anything_are_refused_unless_a_threshold_is_given() 
     assert decode_tiles(evidence, "", (128, 128), threshold=0.2).objects == (True,) * 9
 
 
-def test_every_thing_the_grid_knows_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles, "model_files", lambda: {"grid": None})
+def test_what_the_grid_has_a_label_for_is_asked_of_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "likelihoods", lambda tensor, label: np.full(len(tensor), 9, np.float32))
     answer = ask("Please click each image containing a motorcycle", *[plain(128, 128)] * 3)
     assert answer.objects == (True, True, True)
     assert str(Rule.NAMED_TILES) in supported()
+
+
+# ---- names ---------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(-20, 20, width=32), min_size=2, max_size=12), st.integers(1, 3))
+def test_the_likeliest_objects_come_first(evidence: list[float], count: int) -> None:
+    choice = likeliest(np.array(evidence, np.float32), count)
+    chosen = [evidence[i] for i in choice.objects]
+    assert chosen == sorted(evidence, reverse=True)[:count]
+    assert choice.margin >= 0
+
+
+def test_two_that_are_as_likely_leave_no_margin() -> None:
+    assert likeliest(np.array([5, 5, -5], np.float32), 1).margin == 0
+    assert likeliest(np.array([5, -5, -5], np.float32), 1).margin > 4
+
+
+def test_a_margin_weighs_some_classes_against_all_others() -> None:
+    logits = np.log(np.array([[0.2, 0.3, 0.4, 0.1]], np.float32))
+    assert margins(logits, (0, 1))[0] == pytest.approx(0, abs=1e-5)
+    assert margins(logits, (2,))[0] == pytest.approx(math.log(0.4 / 0.6), abs=1e-5)
+
+
+def test_a_piece_shows_its_place_in_the_middle() -> None:
+    picture = np.zeros((300, 400, 3), np.uint8)
+    picture[90:111, 190:211] = 255
+    piece = crops(picture, np.array([[200, 100, 20]], np.float32))[0]
+    rows, columns = np.nonzero(piece[..., 0] > 128)
+    assert (rows.mean(), columns.mean()) == (pytest.approx((CROP - 1) / 2, abs=1),) * 2
+    assert len(rows) == pytest.approx((21 * CROP / (2 * AROUND * 20)) ** 2, rel=0.1)

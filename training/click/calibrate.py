@@ -1,6 +1,7 @@
 """Measures the click rules on drawn scenes of the five levels, and fits how sure each margin makes them.
 
     python -m training.click.calibrate [--count 100] [--seed 1] [--fit]
+    python -m training.click.calibrate --named BANK PHOTOS TILES [--count 100] [--fit]
 
 `--fit` prints the constants of `decode.py`; measure with another seed than the one they were fitted on.
 """
@@ -11,17 +12,23 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from training.click.data import LEVELS, Asked, Scene, scene
+from training.click.named import Views, load
+from training.click.scenes import Bank, Scenes, grounds
+from training.click.vocabulary import CLASSES
 
 from legible.images import Picture
 from legible.recognizers.click import COUNTS, SIZES, best_reading
 from legible.recognizers.click.decode import CALIBRATIONS, Reading, read
 from legible.recognizers.click.model import look_at_discs, look_at_things
+from legible.recognizers.click.names import known_nouns
 from legible.recognizers.click.preprocess import Canvas, preprocess
 from legible.recognizers.click.questions import Question, parse
-from legible.recognizers.click.rules import RULES
+from legible.recognizers.click.scene import look_for
 from legible.recognizers.click.wordings import Rule
 
 # Levels at which each question makes sense: discs have one size, and only discs hold shapes.
@@ -38,7 +45,7 @@ DRAWN = {
 class Row:
     """What came of one scene."""
 
-    asked: Asked
+    asked: Asked | None
     level: int
     rule: Rule
     kind: str
@@ -79,6 +86,35 @@ def rows(count: int, seed: int, *, alone: bool = False) -> Iterator[Row]:
                 yield measured(scene(rng, level, asked), level, alone=alone)
 
 
+def named_rows(paths: list[Path], count: int, seed: int) -> Iterator[Row]:
+    """Scenes of five to seven different things, one of which is asked for by its name."""
+    bank, photos, tiles = paths
+    rng = np.random.default_rng((seed, 6))
+    held_out = load(Bank.load(bank, held_out=False), tiles, held_out=True)
+    ground = Scenes(Bank.load(bank, held_out=True), grounds(photos, held_out=True), rng, 60)
+    views = Views(held_out, ground, rng)
+    known = [noun for noun in known_nouns() if held_out.pictures[noun]]
+    for _ in range(count):
+        noun = str(rng.choice(known))
+        near = {*CLASSES[noun].means, *CLASSES[noun].unsure}
+        others = rng.permutation([each for each in known if each not in near])[: int(rng.integers(4, 7))]
+        rgb, places = views.scene([noun, *map(str, others)])
+        if places and places[0][0] == noun:
+            yield named_row(noun, rgb, places[0][1:])
+
+
+def named_row(noun: str, rgb: NDArray[np.uint8], place: tuple[float, ...]) -> Row:
+    start = time.process_time()
+    picture = Picture(rgb)
+    canvas = preprocess(picture)
+    reading = look_for(noun, picture, canvas, 1)
+    seconds = time.process_time() - start
+    points = [(reading.view.places[i, :2] + 0.5) / canvas.scale for i in reading.choice.objects]
+    right = any(np.hypot(x - place[0], y - place[1]) <= place[2] for x, y in points)
+    margin = reading.choice.margin if reading.choice.objects else -1.0
+    return Row(None, 0, Rule.NAMED_POINT, "things", margin, right, seconds)
+
+
 def fitted(margins: np.ndarray, right: np.ndarray) -> tuple[float, float]:
     """Slope and offset of a logistic regression with a little weight decay (Newton's method)."""
     inputs = np.stack([margins, np.ones_like(margins)], 1)
@@ -96,17 +132,17 @@ def report(done: list[Row]) -> None:
         "| question | level | n | right | answered | right of these | CPU ms | as discs |\n"
         "|---|---|---|---|---|---|---|---|"
     )
-    for asked, levels in DRAWN.items():
-        for level in levels:
-            part = [row for row in done if row.asked is asked and row.level == level]
-            sure = [row for row in part if confidence(row) >= threshold(row)]
-            right = f"{np.mean([row.right for row in sure]):.1%}" if sure else "-"
-            print(
-                f"| {asked.name.lower()} | {LEVELS[level - 1]} | {len(part)} "
-                f"| {np.mean([row.right for row in part]):.1%} | {len(sure) / len(part):.1%} | {right} "
-                f"| {1e3 * np.mean([row.seconds for row in part]):.0f} "
-                f"| {np.mean([row.kind == 'discs' for row in part]):.0%} |"
-            )
+    for asked, level in dict.fromkeys((row.asked, row.level) for row in done):
+        part = [row for row in done if row.asked is asked and row.level == level]
+        sure = [row for row in part if confidence(row) >= threshold(row)]
+        right = f"{np.mean([row.right for row in sure]):.1%}" if sure else "-"
+        name, style = (asked.name.lower(), LEVELS[level - 1]) if asked else ("named", "held-out pictures")
+        print(
+            f"| {name} | {style} | {len(part)} "
+            f"| {np.mean([row.right for row in part]):.1%} | {len(sure) / len(part):.1%} | {right} "
+            f"| {1e3 * np.mean([row.seconds for row in part]):.0f} "
+            f"| {np.mean([row.kind == 'discs' for row in part]):.0%} |"
+        )
     known = [row for row in done if row.margin >= 0 and (row.rule, row.kind) in CALIBRATIONS]
     chances, hits = np.array([confidence(row) for row in known]), np.array([row.right for row in known])
     steps = np.minimum((chances * 10).astype(int), 9)
@@ -127,7 +163,7 @@ def threshold(row: Row) -> float:
 
 
 def constants(done: list[Row]) -> None:
-    for rule in RULES:
+    for rule in dict.fromkeys(row.rule for row in done):
         for kind in ("discs", "things"):
             part = [row for row in done if row.rule is rule and row.kind == kind and row.margin >= 0]
             if len(part) < 30:
@@ -146,8 +182,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--named", type=Path, nargs=3, metavar=("BANK", "PHOTOS", "TILES"))
     arguments = parser.parse_args()
-    done = list(rows(arguments.count, arguments.seed, alone=arguments.fit))
+    if arguments.named:
+        done = list(named_rows(arguments.named, arguments.count, arguments.seed))
+    else:
+        done = list(rows(arguments.count, arguments.seed, alone=arguments.fit))
     if arguments.fit:
         constants(done)
     else:

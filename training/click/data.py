@@ -49,6 +49,9 @@ SAMPLES = (
     (Asked.LARGEST, 1),
     (Asked.SMALLEST, 1),
 )
+# Things to ask for in the scene of our own drawings.
+NAMED_SAMPLES = ("heart", "snowman")
+TILE_SAMPLES = ("heart", "traffic light", "star", "heart")
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +392,109 @@ def _rotation(tilt: float, spin: float, roll: float) -> Floats:
     return in_plane @ about_x @ about_z
 
 
+# ---- things with names -----------------------------------------------------------------------------------
+
+
+def _blank() -> Image:
+    return np.zeros((SPRITE, SPRITE, 4), np.uint8)
+
+
+def _dot(rgba: Image, x: float, y: float, radius: float, colour: tuple[int, ...]) -> None:
+    place, reach = (round(SPRITE * x), round(SPRITE * y)), round(SPRITE * radius)
+    cv2.circle(rgba, place, reach, (*colour, 255), -1, cv2.LINE_AA)
+
+
+def _shape(rgba: Image, points: list[tuple[float, float]], colour: tuple[int, ...]) -> None:
+    outline = np.rint(np.array(points) * SPRITE * 16).astype(np.int32)
+    cv2.fillPoly(rgba, [outline], (*colour, 255), cv2.LINE_AA, 4)
+
+
+def _box(rgba: Image, left: float, top: float, right: float, bottom: float, colour: tuple[int, ...]) -> None:
+    _shape(rgba, [(left, top), (right, top), (right, bottom), (left, bottom)], colour)
+
+
+def _heart() -> Image:
+    rgba, turn = _blank(), np.linspace(0, 2 * np.pi, 200)
+    x = 16 * np.sin(turn) ** 3
+    y = 13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn)
+    _shape(rgba, list(zip(0.5 + x / 36, 0.45 - y / 36, strict=True)), (215, 30, 45))
+    return rgba
+
+
+def _star() -> Image:
+    rgba, turn = _blank(), np.arange(10) * np.pi / 5 - np.pi / 2
+    reach = np.where(np.arange(10) % 2 == 0, 0.48, 0.2)
+    points = zip(0.5 + reach * np.cos(turn), 0.52 + reach * np.sin(turn), strict=True)
+    _shape(rgba, list(points), (250, 200, 40))
+    return rgba
+
+
+def _house() -> Image:
+    rgba = _blank()
+    _box(rgba, 0.18, 0.45, 0.82, 0.95, (235, 215, 170))
+    _shape(rgba, [(0.5, 0.08), (0.95, 0.47), (0.05, 0.47)], (180, 60, 45))
+    _box(rgba, 0.27, 0.6, 0.43, 0.95, (110, 70, 40))
+    _box(rgba, 0.54, 0.57, 0.72, 0.74, (150, 205, 240))
+    return rgba
+
+
+def _traffic_light() -> Image:
+    rgba = _blank()
+    _box(rgba, 0.33, 0.04, 0.67, 0.96, (55, 60, 65))
+    for y, colour in ((0.2, (225, 50, 40)), (0.5, (245, 200, 40)), (0.8, (60, 190, 80))):
+        _dot(rgba, 0.5, y, 0.12, colour)
+    return rgba
+
+
+def _snowman() -> Image:
+    rgba = _blank()
+    _dot(rgba, 0.5, 0.7, 0.28, (238, 244, 250))
+    _dot(rgba, 0.5, 0.33, 0.19, (238, 244, 250))
+    _box(rgba, 0.36, 0.02, 0.64, 0.17, (45, 45, 55))
+    _box(rgba, 0.27, 0.15, 0.73, 0.2, (45, 45, 55))
+    for x, y in ((0.43, 0.3), (0.57, 0.3), (0.5, 0.6), (0.5, 0.72), (0.5, 0.84)):
+        _dot(rgba, x, y, 0.025, (40, 40, 50))
+    _shape(rgba, [(0.5, 0.34), (0.5, 0.4), (0.68, 0.39)], (240, 130, 40))
+    return rgba
+
+
+def _tree() -> Image:
+    rgba = _blank()
+    _box(rgba, 0.44, 0.55, 0.56, 0.96, (115, 75, 45))
+    for x, y, radius in ((0.5, 0.3, 0.26), (0.3, 0.42, 0.2), (0.7, 0.42, 0.2)):
+        _dot(rgba, x, y, radius, (70, 150, 60))
+    return rgba
+
+
+DRAWINGS = {
+    "heart": _heart,
+    "star": _star,
+    "house": _house,
+    "traffic light": _traffic_light,
+    "snowman": _snowman,
+    "tree": _tree,
+}
+
+
+def named_scene(rng: Rng, wanted: str) -> tuple[Image, Place]:
+    """(256, 256, 3) with one of each of our drawings on a textured ground, and where the wanted one is."""
+    ground = _noise(rng, 256, 256)
+    spots = _spots(rng, 256, 256, np.full(len(DRAWINGS), 38.0))
+    mask, found = np.zeros((256, 256), np.uint8), None
+    for (x, y), name in zip(spots, sorted(DRAWINGS, key=lambda name: name != wanted), strict=False):
+        place = _paste(ground, mask, Sprite(DRAWINGS[name]()), x, y, 32, 0.0, name == wanted)
+        found = place if name == wanted else found
+    assert found is not None
+    return ground, found
+
+
+def tile(rng: Rng, name: str) -> Image:
+    """(128, 128, 3) a drawing by itself."""
+    ground = _noise(rng, 128, 128)
+    _paste(ground, np.zeros((128, 128), np.uint8), Sprite(DRAWINGS[name]()), 64, 64, 50, 0.0, True)
+    return ground
+
+
 # ---- backgrounds -----------------------------------------------------------------------------------------
 
 
@@ -552,6 +658,14 @@ def samples(folder: Path) -> None:
             if p.wanted
         ]
         rows.append({"file": name, "question": asked.value, "wanted": wanted})
+    for name in NAMED_SAMPLES:
+        picture, place = named_scene(np.random.default_rng(SAMPLES_SEED), name)
+        cv2.imwrite(str(folder / f"named-{name}.png"), picture[..., ::-1])
+        right = [[round(place.x), round(place.y), round(place.radius)]]
+        rows.append({"file": f"named-{name}.png", "question": f"Please click on the {name}", "wanted": right})
+    for index, name in enumerate(TILE_SAMPLES):
+        drawn = tile(np.random.default_rng((SAMPLES_SEED, index)), name)
+        cv2.imwrite(str(folder / f"tile-{index}.png"), drawn[..., ::-1])
     (folder / "labels.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 

@@ -10,13 +10,13 @@ from legible.tasks import Answer, Kind, Task
 
 Recognizer = Callable[[Task], Answer]
 
-# The room of each kind, and the models without which it cannot work (click has rules that need none).
+# The room of each kind, and the models without which it cannot work.
 ROOMS: Mapping[Kind, tuple[str, frozenset[str]]] = {
     Kind.TEXT: ("legible.recognizers.text", frozenset({"text"})),
     Kind.ARITHMETIC: ("legible.recognizers.arithmetic", frozenset({"text"})),
     Kind.SLIDER: ("legible.recognizers.slider", frozenset({"slider", "slider_edges", "slider_piece"})),
     Kind.GRID: ("legible.recognizers.grid", frozenset({"grid"})),
-    Kind.CLICK: ("legible.recognizers.click", frozenset()),
+    Kind.CLICK: ("legible.recognizers.click", frozenset({"click_objects"})),
 }
 
 

@@ -5,12 +5,13 @@ from legible import images
 from legible.errors import InvalidField, InvalidImage
 from legible.recognizers.click.decode import Reading, decode, read
 from legible.recognizers.click.model import look_at_discs, look_at_things
+from legible.recognizers.click.names import known_nouns
 from legible.recognizers.click.preprocess import LEAST_SIDE, Canvas, preprocess
 from legible.recognizers.click.questions import Question, parse
 from legible.recognizers.click.rules import RULES
-from legible.recognizers.click.tiles import name_tiles, nameable
+from legible.recognizers.click.scene import look_for
+from legible.recognizers.click.tiles import name_tiles, tile_nouns
 from legible.recognizers.click.wordings import Rule
-from legible.recognizers.grid.labels import LABELS
 from legible.tasks import ClickAnswer, ClickOptions, Task
 
 MOST_IMAGES = 16
@@ -20,6 +21,8 @@ SHOWN = 120
 SIZES = (Rule.LARGEST, Rule.SMALLEST)
 # How many objects a question means that does not say.
 COUNTS = {Rule.PAIR: 2}
+# What may be named in a question of each kind.
+VOCABULARIES = {Rule.NAMED_TILES: tile_nouns, Rule.NAMED_POINT: known_nouns}
 # Discs read this surely need no second look: what has a rim all around is one.
 SURE = 0.5
 
@@ -36,8 +39,13 @@ def recognize(task: Task) -> ClickAnswer:
     if question.rule is Rule.NAMED_TILES:
         pictures = [images.decode(each).rgb for each in task.images]
         return name_tiles(pictures, question.target or "", asked, task.threshold)
-    canvas = preprocess(images.decode(task.images[0]))
-    return decode(best_reading(canvas, question), question.rule, canvas, asked, task.threshold)
+    picture = images.decode(task.images[0])
+    canvas = preprocess(picture)
+    if question.rule is Rule.NAMED_POINT:
+        reading = look_for(question.target or "", picture, canvas, question.count or 1)
+    else:
+        reading = best_reading(canvas, question)
+    return decode(reading, question.rule, canvas, asked, task.threshold)
 
 
 def best_reading(canvas: Canvas, question: Question) -> Reading:
@@ -61,11 +69,12 @@ def understand(asked: str) -> Question:
     question = parse(asked)
     if question is None:
         raise InvalidField("question", got=f"{shown}, a wording that is not known", allowed=supported())
-    if question.rule is Rule.NAMED_TILES and nameable(question.target):
-        return question
-    if question.rule in (Rule.NAMED_TILES, Rule.NAMED_POINT):
-        got = f"{shown}: naming objects ({question.target}) is not available yet"
-        raise InvalidField("question", got=got, allowed=supported())
+    if question.rule in VOCABULARIES:
+        known = VOCABULARIES[question.rule]()
+        if question.target in known:
+            return question
+        got = f"{shown}: {question.target} is not in the vocabulary"
+        raise InvalidField("question", got=got, allowed=", ".join(known) or supported())
     if question.rule not in RULES:
         raise InvalidField("question", got=f"{shown}, which needs {question.rule}", allowed=supported())
     return question
@@ -74,8 +83,7 @@ def understand(asked: str) -> Question:
 def supported() -> str:
     """The kinds of question that are answered, in one line."""
     kinds = [str(rule) for rule in RULES]
-    if nameable("bus"):
-        kinds.append(f"{Rule.NAMED_TILES} ({', '.join(names[0] for names in LABELS.values())})")
+    kinds += [f"{rule} ({len(known())} nouns)" for rule, known in VOCABULARIES.items() if known()]
     return "questions in English or Chinese for " + ", ".join(kinds)
 
 

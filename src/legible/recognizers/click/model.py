@@ -1,5 +1,4 @@
-"""What is seen on a canvas: its objects, and how unlike each other they are. No network is needed for this,
-so far."""
+"""What is seen on a canvas: its objects, and how unlike each other they are."""
 
 from dataclasses import dataclass
 
@@ -19,21 +18,23 @@ SHIFT = 2
 # Rings and steps around, when free objects are compared at every turn.
 RINGS, STEPS = 12, 48
 MASK_WEIGHT = 40.0
-# Two pictures of one thing differ by about this much: correlation for discs and for free objects, colour in
-# Lab.
-DISC_NOISE, TEXTURE_NOISE, COLOUR_NOISE = 0.1, 0.08, 6.0
+# Two pictures of one thing differ by about this much: correlation for discs, free objects and outlines, and
+# colour in Lab.
+DISC_NOISE, TEXTURE_NOISE, OUTLINE_NOISE, COLOUR_NOISE = 0.1, 0.08, 0.04, 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """`places` (n, 3): centre x, y and radius in canvas pixels. `differences`: (n, n) distances, with how
     large each is between two pictures of one thing. `spread` (n,) 0-1: how many colours a disc holds, None
-    for free objects. `areas` (n,) in canvas pixels."""
+    for free objects. `areas` (n,) in canvas pixels. `chances` (n,) 0-1: that there is one, None for discs.
+    """
 
     places: Floats
     differences: tuple[tuple[Floats, float], ...]
     areas: Floats
     spread: Floats | None = None
+    chances: Floats | None = None
 
     @property
     def kind(self) -> str:
@@ -57,8 +58,10 @@ def look_at_things(canvas: Canvas) -> View:
         nothing = np.zeros((0, 0), np.float32)
         return View(things.places, ((nothing, 1.0),), things.areas)
     patterns, colours = _polar(canvas.rgb, things)
-    texture, colour = _unlike_at_any_turn(patterns), np.linalg.norm(colours[:, None] - colours[None], axis=2)
-    return View(things.places, ((texture, TEXTURE_NOISE), (colour, COLOUR_NOISE)), things.areas)
+    texture, outline = (_unlike_at_any_turn(part) for part in (patterns, patterns[..., 3:]))
+    colour = np.linalg.norm(colours[:, None] - colours[None], axis=2)
+    differences = ((texture, TEXTURE_NOISE), (outline, OUTLINE_NOISE), (colour, COLOUR_NOISE))
+    return View(things.places, differences, things.areas, chances=things.chances)
 
 
 # ---- discs: upright pictures of one size -----------------------------------------------------------------

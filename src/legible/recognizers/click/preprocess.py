@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from legible.images import Picture
 
 SIDE = 256
+# What the network that finds objects sees, and its coarsest stride.
+NETWORK_SIDE, STEP = 224, 16
 # A scene of several objects in fewer pixels shows nothing that could be told apart.
 LEAST_SIDE = 64
 
@@ -33,3 +35,30 @@ def preprocess(picture: Picture) -> Canvas:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
     return Canvas(rgb, scale, (width, height))
+
+
+def tensor(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(h, w, 3) -> (1, 4, H, W) in -1..1: the colours, and how common each is in the border; the last row and
+    column repeated up to multiples of 16."""
+    down, across = (-side % STEP for side in rgb.shape[:2])
+    seen = np.dstack([rgb / np.float32(128) - 1, commonness(rgb)])
+    whole = cv2.copyMakeBorder(seen, 0, down, 0, across, cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(whole.transpose(2, 0, 1)[None], np.float32)
+
+
+def commonness(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(h, w) from -1, a colour that the border has not, to 1, the only one there: the background's.
+
+    A colour is one of 32 x 32 x 32 boxes of Lab, and those beside it.
+    """
+    boxes = np.asarray(cv2.cvtColor(cv2.GaussianBlur(rgb, (0, 0), 0.8), cv2.COLOR_RGB2LAB), np.intp) >> 3
+    height, width = boxes.shape[:2]
+    edge = max(3, height // 40)
+    border = np.ones((height, width), bool)
+    border[edge:-edge, edge:-edge] = False
+    places = np.ravel_multi_index(tuple(boxes.reshape(-1, 3).T), (32, 32, 32))
+    counts = np.bincount(places[border.ravel()], minlength=32**3).reshape(32, 32, 32).astype(np.float32)
+    for axis in range(3):
+        counts = np.roll(counts, 1, axis) + counts + np.roll(counts, -1, axis)
+    share = counts.ravel()[places].reshape(height, width) / border.sum()
+    return np.asarray(np.clip(np.log10(share + 1e-4) / 2 + 1, -1, 1), np.float32)

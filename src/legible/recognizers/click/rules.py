@@ -31,7 +31,9 @@ def odd(view: View, count: int) -> Choice:
         middle = np.median(typical)
         usual = np.median(abs(typical - middle))
         scores += np.maximum(0, (typical - middle) / (noise + 3 * usual))
-    return _best(np.log1p(scores), count)
+    # A piece of background differs from all objects: what may be none counts less.
+    sure = 1.0 if view.chances is None else view.chances / np.median(view.chances)
+    return _best(np.log1p(scores * sure), count)
 
 
 def uniform(view: View, count: int) -> Choice:

@@ -1,5 +1,4 @@
-"""Each image containing a bus: the grid recognizer's network says which pictures show a thing that it
-knows."""
+"""Each image containing a bus: the grid's network knows its own labels, ours the other nouns."""
 
 from collections.abc import Sequence
 
@@ -8,6 +7,8 @@ from numpy.typing import NDArray
 
 from legible.errors import RecognitionFailed
 from legible.model_store import model_files
+from legible.recognizers.click import names
+from legible.recognizers.click.nouns import noun_of
 from legible.recognizers.grid.labels import LABELS
 from legible.recognizers.grid.model import likelihoods
 from legible.recognizers.grid.preprocess import tensor
@@ -15,16 +16,17 @@ from legible.tasks import ClickAnswer
 
 Floats = NDArray[np.float32]
 
-NAMES = {name: label for label, names in LABELS.items() for name in names}
+GRID_LABELS = {noun: label for label, names in LABELS.items() for name in names if (noun := noun_of(name))}
 # How often a picture shows what is asked for: about three in nine.
 SHARE = 1 / 3
 # Without a threshold, the likeliest set of pictures is refused when it is less sure than this.
 LEAST = 0.2
 
 
-def nameable(noun: str | None) -> bool:
-    """Whether the network that is here knows this thing."""
-    return noun in NAMES and "grid" in model_files()
+def tile_nouns() -> tuple[str, ...]:
+    """What can be found in tiles by the networks that are here."""
+    grid = GRID_LABELS if "grid" in model_files() else {}
+    return tuple(dict.fromkeys((*grid, *names.known_nouns())))
 
 
 def name_tiles(
@@ -34,8 +36,14 @@ def name_tiles(
 
     Raises `RecognitionFailed` without one, when the likeliest set is too unsure.
     """
-    evidence = np.concatenate([likelihoods(tensor(picture[None]), NAMES[noun]) for picture in pictures])
+    evidence = _evidence(pictures, noun)
     return decode_tiles(evidence, label, pictures[0].shape[1::-1], threshold)
+
+
+def _evidence(pictures: Sequence[NDArray[np.uint8]], noun: str) -> Floats:
+    if noun not in GRID_LABELS:
+        return names.likelihoods(pictures, noun)
+    return np.concatenate([likelihoods(tensor(each[None]), GRID_LABELS[noun]) for each in pictures])
 
 
 def decode_tiles(

@@ -1,0 +1,83 @@
+"""What things are called: a network for pieces of scenes and whole pictures, and what its answers mean."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from legible.model_store import Model, load, model_files
+
+Floats = NDArray[np.float32]
+
+MODEL = "click_names"
+CROP = 112
+# How much of an object's surroundings is seen with it.
+AROUND = 1.15
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A model, the classes that each noun means, and the slope and offset that make evidence of a margin."""
+
+    model: Model
+    nouns: Mapping[str, tuple[int, ...]]
+    slope: float
+    offset: float
+
+
+@cache
+def network() -> Network:
+    """Opened at its first use."""
+    model = load(MODEL)
+    nouns = {noun: tuple(classes) for noun, classes in json.loads(model.metadata["nouns"]).items()}
+    return Network(model, nouns, *json.loads(model.metadata["calibration"]))
+
+
+def known_nouns() -> tuple[str, ...]:
+    """What can be named here: the network's vocabulary, or nothing where it is not installed."""
+    return tuple(network().nouns) if MODEL in model_files() else ()
+
+
+def likelihoods(pictures: Sequence[NDArray[np.uint8]], noun: str) -> Floats:
+    """(h, w, 3) pictures -> (n,) log likelihood ratios of showing the thing."""
+    known = network()
+    logits = known.model.run(tensor(np.stack([_fitted(each) for each in pictures])))[0]
+    return np.asarray(known.slope * margins(logits, known.nouns[noun]) + known.offset, np.float32)
+
+
+def margins(logits: Floats, classes: tuple[int, ...]) -> Floats:
+    """(n, classes) -> (n,): by how much some classes together lead all the others."""
+    wanted = np.isin(np.arange(logits.shape[1]), classes)
+    return np.asarray(_together(logits[:, wanted]) - _together(logits[:, ~wanted]), np.float32)
+
+
+def crops(rgb: NDArray[np.uint8], places: Floats) -> list[NDArray[np.uint8]]:
+    """(n, 3) places x, y and radius in pixels of the (h, w, 3) picture -> a square piece around each."""
+    found = []
+    for x, y, radius in places:
+        step = 2 * AROUND * float(radius) / CROP
+        corner = (CROP - 1) / 2 * step
+        matrix = np.array([[step, 0, x - corner], [0, step, y - corner]], np.float32)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        piece = cv2.warpAffine(rgb, matrix, (CROP, CROP), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        found.append(np.asarray(piece, np.uint8))
+    return found
+
+
+def tensor(pictures: NDArray[np.uint8]) -> Floats:
+    """(n, CROP, CROP, 3) -> (n, 3, CROP, CROP) in -1..1."""
+    return np.asarray(pictures.transpose(0, 3, 1, 2) / np.float32(128) - 1, np.float32)
+
+
+def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    method = cv2.INTER_AREA if min(picture.shape[:2]) > CROP else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (CROP, CROP), interpolation=method), np.uint8)
+
+
+def _together(logits: Floats) -> Floats:
+    top = logits.max(1)
+    return np.asarray(top + np.log(np.exp(logits - top[:, None]).sum(1)), np.float32)

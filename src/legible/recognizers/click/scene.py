@@ -1,0 +1,31 @@
+"""Click on the elephant: every object of a scene is cut out and asked whether it is what was named."""
+
+import numpy as np
+
+from legible.images import Picture
+from legible.recognizers.click.decode import Reading, rated
+from legible.recognizers.click.model import Floats, View
+from legible.recognizers.click.names import crops, likelihoods
+from legible.recognizers.click.preprocess import Canvas
+from legible.recognizers.click.rules import Choice
+from legible.recognizers.click.things import find_things
+from legible.recognizers.click.wordings import Rule
+
+
+def look_for(noun: str, picture: Picture, canvas: Canvas, count: int) -> Reading:
+    """The `count` objects of a scene that are most likely the thing, all of the same picture."""
+    things = find_things(canvas.rgb)
+    view = View(things.places, (), things.areas)
+    if not len(things.places):
+        return rated(view, Choice((), 0.0), Rule.NAMED_POINT)
+    places = (things.places + np.array([0.5, 0.5, 0], np.float32)) / np.float32(canvas.scale)
+    return rated(view, likeliest(likelihoods(crops(picture.rgb, places), noun), count), Rule.NAMED_POINT)
+
+
+def likeliest(evidence: Floats, count: int) -> Choice:
+    """The `count` with the most evidence; the margin is how far the last of them leads all others
+    together, and what shows nothing."""
+    order = np.argsort(-evidence, kind="stable")
+    chosen, others = order[:count], evidence[order[count:]]
+    rest = np.logaddexp.reduce(others, initial=0.0) if len(others) else 0.0
+    return Choice(tuple(int(i) for i in chosen), max(0.0, float(evidence[chosen[-1]] - rest)))

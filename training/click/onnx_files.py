@@ -1,0 +1,102 @@
+"""Networks as files: to ONNX, to int8, to half precision, and into the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
+
+Floats = NDArray[np.float32]
+
+PACKAGE = Path(__file__).parents[2] / "src" / "legible"
+ROOM = PACKAGE / "recognizers" / "click"
+
+
+class Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, tensors: Iterator[Floats]) -> None:
+        self.tensors = tensors
+
+    def get_next(self) -> dict[str, Floats] | None:
+        each = next(self.tensors, None)
+        return None if each is None else {"pixels": each}
+
+
+def to_onnx(net: nn.Module, example: torch.Tensor, path: Path, axes: dict[int, str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net.eval(), (example,), path, input_names=["pixels"], output_names=["maps"],
+            dynamic_axes={"pixels": axes, "maps": {0: "n"}}, opset_version=17, dynamo=False,
+        )  # fmt: skip
+
+
+def to_int8(source: Path, target: Path, tensors: Iterator[Floats]) -> None:
+    """First and last layer stay as they are: they cost little, and need their precision."""
+    prepared = source.with_suffix(".prepared.onnx")
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    layers = [
+        node.name for node in onnx.load(prepared).graph.node if node.op_type in ("Conv", "Gemm", "MatMul")
+    ]
+    quantize_static(
+        prepared, target, Reader(tensors), quant_format=QuantFormat.QDQ, per_channel=True,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        nodes_to_exclude=[layers[0], layers[-1]],
+        calibrate_method=CalibrationMethod.MinMax,
+        extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.02},
+    )  # fmt: skip
+
+
+def session(path: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def write(source: Path, name: str, facts: dict[str, object]) -> None:
+    """Puts the file with its facts into the package, and its checksum into models.toml."""
+    model = onnx.load(source)
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in facts.items()})
+    target = ROOM / f"{name}.onnx"
+    onnx.save(model, target)
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    file = target.relative_to(PACKAGE)
+    row = f'[{name}]\nfile = "{file}"\nsha256 = "{digest}"\ncard = "docs/models/click.md"\n'
+    table = PACKAGE / "models.toml"
+    rest = re.sub(rf"^\[{name}\]\n(?:(?!\[).+\n)*\n?", "", table.read_text("utf-8"), flags=re.M)
+    table.write_text(rest.rstrip("\n") + "\n\n" + row, "utf-8")
+    print(f"{target.name}: {target.stat().st_size / 1e6:.2f} MB")
+
+
+def half(source: Path, target: Path) -> Path:
+    """Weights in half precision on disk, cast up when the session opens."""
+    model = onnx.load(source)
+    casts = []
+    for each in model.graph.initializer:
+        if each.data_type == onnx.TensorProto.FLOAT and len(each.dims) > 1:
+            name = each.name
+            values = onnx.numpy_helper.to_array(each).astype(np.float16)
+            each.CopyFrom(onnx.numpy_helper.from_array(values, name + "_half"))
+            casts.append(onnx.helper.make_node("Cast", [name + "_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, target)
+    return target
