@@ -23,6 +23,7 @@ from legible.dialects.acedata import routes as acedata
 from legible.dialects.captchaapi import routes as captchaapi
 from legible.dialects.desk import Desk
 from legible.dialects.edge import shown
+from legible.dialects.shortcut import Shortcut
 from legible.dialects.v1 import routes as v1
 from legible.engine import Engine
 from legible.engine.local import LocalEngine
@@ -84,6 +85,8 @@ def build_app(settings: Settings, recognizers: Mapping[Kind, Recognizer] | None 
     app.mount("/", _console(parts))
     app.exception_handler(Refusal)(v1.refused)
     app.exception_handler(HTTPException)(_http_error)
+    recognitions = [route for chapter in chapters for route in chapter.router.routes]
+    app.add_middleware(Shortcut, routes=recognitions, refused=v1.refused)
     app.add_middleware(Trace)
     if parts.metrics.spans is not None:
         app.add_middleware(parts.metrics.spans)
