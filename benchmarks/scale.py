@@ -41,6 +41,7 @@ START_SECONDS = 300
 GOALS = (1_000, 100_000)
 PATH = "/captcha/recognition/image2text"
 PRICE_MICROS = 1000
+REST = "rest of Ray"
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def measure_ray(site: Site, cluster: "Ray", workers: int, arguments: argparse.Na
         parts = {
             "server": [process.pid],
             "recognizers": recognizers,
-            "rest of Ray": [pid for pid in inside if pid not in recognizers],
+            REST: [pid for pid in inside if pid not in recognizers],
         }
         row = measure("ray", workers, site, [url], parts, arguments)
     subprocess.run([sys.executable, "-c", FORGET], env=os.environ | settings, check=True, capture_output=True)
@@ -243,17 +244,24 @@ def report(rows: Sequence[Row]) -> None:
         cells = [f"{row.cpu_ms[name]:.2f}" if name in row.cpu_ms else "" for name in names]
         numbers = [row.calls, f"{row.calls_per_second:.0f}", f"{row.p50_ms:.0f}", f"{row.p99_ms:.0f}"]
         print(f"| {row.engine} | {row.workers} | " + " | ".join(map(str, numbers + cells)) + " |")
-    print("\nCores that are busy, from the CPU time a call of the last row of each engine:\n")
-    print("| engine | calls/s | " + " | ".join(names) + " | all |\n|---|---:|" + "---:|" * (len(names) + 1))
-    for row in {row.engine: row for row in rows}.values():
+    # What Ray does beside calls goes on by the second, not by the call.
+    by_call = [name for name in names if name != REST]
+    print("\nCores that are busy, from the CPU time a call of the first row of each engine:\n")
+    print("| engine | calls/s | " + " | ".join(by_call) + " | all |")
+    print("|---|---:|" + "---:|" * (len(by_call) + 1))
+    for row in {row.engine: row for row in reversed(rows)}.values():
         for goal in GOALS:
-            cores = [row.cpu_ms.get(name, 0.0) * goal / 1000 for name in names]
+            cores = [row.cpu_ms.get(name, 0.0) * goal / 1000 for name in by_call]
             print(
                 f"| {row.engine} | {goal:,} | "
                 + " | ".join(f"{each:,.1f}" for each in [*cores, sum(cores)])
                 + " |"
             )
-    print(f"\n{circumstances()}.")
+    for row in rows:
+        if REST in row.cpu_ms:
+            cores_of_rest = row.cpu_ms[REST] * row.calls_per_second / 1000
+            print(f"\n{REST}, {row.workers} workers: {cores_of_rest:.3f} cores all the time", end="")
+    print(f"\n\n{circumstances()}.")
 
 
 @contextmanager
