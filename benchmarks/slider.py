@@ -9,12 +9,14 @@ import importlib
 import itertools
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from accuracy import calibration_error, reliability
+import cv2
+
 from legible import images
 from legible.errors import Refusal
 from legible.recognizers import slider
@@ -157,6 +159,8 @@ def main() -> None:
     parser.add_argument("--reliability", type=Path, help="write the reliability diagram to this SVG file")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    # One thread, as in the service.
+    cv2.setNumThreads(0)
     readers: dict[str, Reader] = {"legible": ours}
     other = theirs()
     if other:
@@ -168,6 +172,9 @@ def main() -> None:
             mine = [row for row in rows if row.form == form and row.reader == name]
             print("\n".join(table(mine, threshold if name == "legible" else 0.0)))
     if arguments.fresh:
+        # At the end of the path: click.py beside this file is not the library of that name.
+        sys.path.append(str(Path(__file__).parent))
+        judged = importlib.import_module("accuracy")
         fresh = score(arguments.fresh, {"legible": ours})
         sets = {}
         for form in ("one", "two"):
@@ -175,10 +182,10 @@ def main() -> None:
             # A scene with a piece is not asked without it: it may show several gaps.
             sets[f"fresh, {form}"] = [r for r in fresh if r.form == form and r.family == form]
         for name, part in sets.items():
-            print(f"\n{name}: expected calibration error {calibration_error(part):.2%}\n")
+            print(f"\n{name}: expected calibration error {judged.calibration_error(part):.2%}\n")
             print("\n".join(costs(part)))
         if arguments.reliability:
-            reliability(sets, arguments.reliability)
+            judged.reliability(sets, arguments.reliability)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", "utf-8")
 

@@ -30,13 +30,13 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich.console import Console
 from torch import nn
-from training.slider import data, rank
+from training.slider import data, rank, train
 from training.slider.model import SliderNet
 from training.slider.refine import kept
 
+from legible.calibration import Calibration
 from legible.errors import RecognitionFailed
 from legible.recognizers.slider.decode import Found, decode, found
-from legible.recognizers.slider.model import Calibration
 from legible.recognizers.slider.preprocess import CLOSE, WIDTH, Canvas
 from legible.recognizers.slider.preprocess import tensor as as_tensor
 from legible.recognizers.slider.refine import refined
@@ -46,7 +46,7 @@ ROOM = PACKAGE / "recognizers" / "slider"
 # Pictures that give the range of each activation.
 RANGE_PICTURES = 160
 # Held-out scenes on which fp32 is compared with int8, and on which confidence is calibrated.
-COMPARED, CALIBRATED = 300, 1024
+COMPARED, CALIBRATED = 300, 2048
 # A left edge this near is right, in pixels of a picture of the network's width.
 NEAR = 5 * WIDTH / 310
 # One place in three is still an answer, with the others beside it as candidates; less is a guess.
@@ -67,9 +67,9 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
         return None if picture is None else {"pixels": as_tensor(picture[None])}
 
 
-def finder(folder: Path) -> SliderNet:
-    """The averaged network of the checkpoint, folded."""
-    state = torch.load(folder / "slider.pt", weights_only=True)
+def finder() -> SliderNet:
+    """The network in the repository, folded."""
+    state = torch.load(train.KEPT, weights_only=True)
     net = SliderNet()
     if state["folded"]:
         net = net.folded()
@@ -218,7 +218,7 @@ def export_finder(folder: Path, temporary: Path, dry: bool) -> None:
     plain, small, edges = temporary / "plain.onnx", temporary / "int8.onnx", temporary / "edges.onnx"
     to_onnx(kept(), torch.zeros(2, 3, CLOSE, CLOSE), edges, ("views", "edges"), {0: "n"})
     axes = {0: "n", 2: "height", 3: "width"}
-    to_onnx(finder(folder), torch.zeros(1, 3, 128, WIDTH), plain, ("pixels", "maps"), axes)
+    to_onnx(finder(), torch.zeros(1, 3, 128, WIDTH), plain, ("pixels", "maps"), axes)
     to_int8(plain, small, [pixels for pixels, _ in islice(pictures(folder, held_out=False), RANGE_PICTURES)])
     network = Session(edges)
 
