@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint fix translate migration bench train
+.PHONY: help serve test lint fix translate migration bench train faults audit sbom image
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { split($$2, text, " — "); \
@@ -51,6 +51,26 @@ bench: $(VENV)/.test  ## [k=KIND] — a measurement, with the row for docs/bench
 	$(if $(wildcard benchmarks/$(k).py),,$(error Say which: make bench k=load))
 	@$(BIN)/python -P benchmarks/$(k).py $(args)
 
+# Half an hour and more: CI runs the same tests with 2 rounds and 2,000 connections.
+faults: $(VENV)/.test  ## [args="--rounds 5"] — kill, cut off, fill up, slow down; the figures of docs/reliability.md
+	@$(BIN)/pytest tests/faults --rounds 50 --connections 10000 $(args)
+
+# pip-audit asks the service of the Python Package Index for known holes: where that cannot be reached, it fails and says so.
+audit: $(VENV)/.audit  ## known holes in what is installed (pip-audit), dangerous habits in our code (bandit)
+	@$(BIN)/bandit --quiet --recursive src
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
+# From an environment of its own, with what a server installs and nothing else.
+sbom: $(VENV)/.audit  ## build/sbom.json: what a server is made of, in CycloneDX
+	@mkdir -p build
+	@sh setup/venv.sh build/sbom
+	@build/sbom/bin/python -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt '.[postgres,redis,otel]'
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json build/sbom
+	@rm -r build/sbom
+
+image:  ## the container image "legible", with Docker
+	@docker build --tag legible .
+
 train: $(VENV)/.train  ## [k=KIND] — train further and export the weights; needs the extra `train`, with PyTorch
 	$(if $(wildcard training/$(k)/train.py),,$(error Say which: make train k=text))
 	@$(BIN)/python training/$(k)/train.py $(args)
@@ -68,6 +88,11 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/pip
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing Legible and its tests into $(VENV) (once; this takes a minute or two)"
 	@$(PIP_INSTALL) --editable '.[test]'
+	@touch $(VENV)/.serve $@
+
+$(VENV)/.audit: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing bandit, pip-audit and cyclonedx-bom into $(VENV) (once)"
+	@$(PIP_INSTALL) --editable '.[audit]'
 	@touch $(VENV)/.serve $@
 
 $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/pip

@@ -15,7 +15,8 @@ def names(lines: list[str]) -> set[str]:
 
 def test_every_requirement_of_the_service_and_of_its_tests_has_its_version_held():
     extras = PROJECT["optional-dependencies"]
-    required = PROJECT["dependencies"] + extras["postgres"] + extras["redis"] + extras["ray"] + extras["test"]
+    held = ("postgres", "redis", "ray", "otel", "audit", "test")
+    required = PROJECT["dependencies"] + [each for extra in held for each in extras[extra]]
     assert names(required) - {"legible"} <= names(HELD)
 
 
@@ -31,8 +32,14 @@ def test_serving_installs_neither_tests_nor_what_trains():
 
 def test_make_alone_lists_what_there_is():
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("serve", "test", "lint", "fix", "migration", "bench"):
+    for target in ("serve", "test", "lint", "fix", "migration", "bench", "faults", "audit", "sbom", "image"):
         assert f"make {target} " in listed
+
+
+def test_nobody_is_root_in_the_image():
+    *_, last = (ROOT / "Dockerfile").read_text("utf-8").split("\nFROM ")
+    assert re.search(r"^USER [1-9]\d+$", last, re.MULTILINE)
+    assert "ENTRYPOINT" in last.partition("\nUSER ")[2]
 
 
 def test_ci_runs_the_two_commands_that_people_run():

@@ -121,7 +121,8 @@ def _inherited() -> socket.socket | None:
 
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - not bound, only shown: every address means this one too
+    # Not bound, only shown: every address means this one too.
+    if host in ("0.0.0.0", "::"):  # noqa: S104  # nosec B104
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

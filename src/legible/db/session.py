@@ -94,7 +94,7 @@ class Database:
         with unavailable_if_down(), self.engine.connect() as connection:
             if not inspect(connection).has_table(VERSION_TABLE):
                 return ""
-            applied = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
+            applied = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608  # nosec B608
             return str(applied.scalar() or "")
 
     def close(self) -> None:
