@@ -5,12 +5,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 import structlog
+from pydantic_core import to_jsonable_python
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -301,7 +302,8 @@ class Page:
         self._raise_if_short(caller, charge.price_micros)
         answer = charge.answer
         row = self._row(draft, ANSWERED, 200, spoken(answer), charge.price_micros, answer)
-        reply = Reply(row.status, charge.render(answer, _receipt(row)), _receipt(row))
+        receipt = _receipt(row)
+        reply = Reply(row.status, charge.render(answer, receipt), receipt)
         self._log(row)
         self._pay(row)
         for token in tokens:
@@ -348,7 +350,7 @@ class Page:
             outcome=outcome,
             status=status,
             result=storable(result)[:MAX_RESULT],
-            detail=None if answer is None else asdict(answer),
+            detail=None if answer is None else to_jsonable_python(answer),
             confidence=None if answer is None else answer.confidence,
             cost_micros=cost,
             balance_micros=self.held.balances[draft.caller.account_id] - cost,
