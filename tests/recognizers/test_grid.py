@@ -193,7 +193,7 @@ def test_tiles_are_cut_in_reading_order() -> None:
         picture[tile // 3 * 100 : tile // 3 * 100 + 100, tile % 3 * 100 : tile % 3 * 100 + 100] = tile
     assert [int(each.max()) for each in tiles(picture, 3)] == list(range(9))
     assert tensor(tiles(picture, 3)).shape == (9, 3, 128, 128)
-    assert scene_tensor(noise(450)).shape == (1, 3, 256, 256)
+    assert scene_tensor(noise(450)).shape == (1, 3, 320, 320)
     assert tensor(np.full((1, 100, 100, 3), 255, np.uint8)).max() == pytest.approx(127 / 128)
 
 

@@ -47,7 +47,7 @@ from legible.recognizers.grid.preprocess import tensor  # noqa: E402
 
 BATCH = 64
 LR = 3e-4  # AdamW, for the blocks
-LR_HEAD = 1e-3
+LR_HEAD = 2e-3
 WEIGHT_DECAY = 0.02
 EMA = 0.998
 SMOOTH = 0.05  # of each label's certainty: some of them are wrong
@@ -325,7 +325,7 @@ def near_scenes(logits: NDArray[np.float32], scenes: list[Scene]) -> tuple[float
 
 
 def train_scenes(a: argparse.Namespace, tiles: Tiles, state: dict[str, object]) -> None:
-    rows = chosen_tiles(tiles, np.random.default_rng(a.seed))
+    rows = chosen_tiles(tiles, np.random.default_rng(1))
     seen = Seen(detect(tiles, rows, a.teachers, BUILD / "scene_boxes.npz"), places(a, tiles, rows, state))
     makers = {
         split: Scenes(

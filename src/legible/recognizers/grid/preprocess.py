@@ -1,4 +1,4 @@
-"""Grid pictures to tensors: tiles cut out and made 128 pixels wide, or the whole scene at 64 pixels a
+"""Grid pictures to tensors: tiles cut out and made 128 pixels wide, or the whole scene at 80 pixels a
 cell."""
 
 import cv2
@@ -15,7 +15,7 @@ ACROSS = {100: 1, 300: 3, 450: 4}
 # With this many the picture is one scene; with fewer, every tile is a picture of its own.
 SCENE = 4
 TILE_PX = 128
-SCENE_PX = 256
+SCENE_PX = 320
 # A picture whose colours differ by less, in grey levels of standard deviation, shows nothing.
 PLAIN = 2.0
 
@@ -51,7 +51,7 @@ def tensor(pixels: Pixels) -> Floats:
 
 
 def scene_tensor(rgb: Pixels) -> Floats:
-    """A (h, w, 3) scene -> (1, 3, 256, 256) in -1..1."""
+    """A (h, w, 3) scene -> (1, 3, 320, 320) in -1..1."""
     return _scaled(rgb[None], SCENE_PX)
 
 
