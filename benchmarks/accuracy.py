@@ -194,7 +194,9 @@ def reliability(sets: Mapping[str, Sequence[Judged]], path: Path) -> None:
             radius = 2 + 6 * (n / biggest) ** 0.5
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{colour}"/>')
         note = f"{name}: expected calibration error {calibration_error(rows):.1%}"
-        parts.append(f'<text x="60" y="{48 + 16 * i}" fill="{colour}">{note}</text>')
+        # At the lower right, where a line near the diagonal never comes.
+        y = 340 - 16 * (len(sets) - 1 - i)
+        parts.append(f'<text x="364" y="{y}" text-anchor="end" fill="{colour}">{note}</text>')
     path.write_text("\n".join(parts) + "</svg>\n", "utf-8")
 
 
