@@ -34,8 +34,7 @@ from model import TextNet  # noqa: E402
 
 from legible.recognizers.text.preprocess import HEIGHT, WIDTHS, fit, to_tensor  # noqa: E402
 
-WORKERS = 2  # processes that train, one thread each
-BATCH = 32  # of each: many small steps, since the time of a step goes with its images
+BATCH = 40  # of each process: many small steps, since the time of a step goes with its images
 LR = 2e-3  # of Muon with updates scaled to the size of AdamW's (0.2 root mean square)
 LR_ADAM = 3e-3  # batch norm, biases and the head
 WEIGHT_DECAY = 0.02
@@ -45,7 +44,12 @@ FRAME_LOSS = (
     1.0,
     0.15,
 )  # weight of the per-frame loss at the start and at the end: it breaks the plateau of CTC
-REUSE = 1.8  # how often a rendered picture is seen, on average
+REUSE = 1.6  # how often a rendered picture is seen, on average
+DULL = (
+    0.1,
+    4.0,
+)  # loss of a character under which a picture has taught its lesson, over which it is hopeless
+DULL_SHARE = 0.25  # how often a dull picture is seen again, beside others
 POOL = {128: 5000, 176: 9000, 224: 10000}  # pictures kept in memory, by width
 EASY_MINUTES = 20  # difficulty rises from EASY to 1 in that time
 EASY = 0.35
@@ -64,12 +68,13 @@ class Pool:
     from it."""
 
     def __init__(self) -> None:
-        self.pixels, self.labels, self.frames, self.filled = {}, {}, {}, {}
+        self.pixels, self.labels, self.frames, self.filled, self.worth = {}, {}, {}, {}, {}
         for width, size in POOL.items():
             self.pixels[width] = torch.zeros((size, HEIGHT, width, 3), dtype=torch.uint8).share_memory_()
             self.labels[width] = torch.zeros((size, MAX_LABEL), dtype=torch.int16).share_memory_()
             self.frames[width] = torch.zeros((size, width // 4), dtype=torch.uint8).share_memory_()
             self.filled[width] = torch.zeros((), dtype=torch.int64).share_memory_()
+            self.worth[width] = torch.ones(size).share_memory_()
         self.level = torch.zeros(()).share_memory_()
         self.asked = torch.zeros((), dtype=torch.int64).share_memory_()
         self.stop = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -98,14 +103,17 @@ class Pool:
         )
         self.labels[width][slot] = row
         self.frames[width][slot] = torch.from_numpy(frames)
+        self.worth[width][slot] = 1
         self.filled[width] += 1
 
-    def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, 3, 64, W) float, (N, MAX_LABEL) labels padded with -1, (N, W / 4) what each frame shows."""
+    def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(N, 3, 64, W) float, (N, MAX_LABEL) labels padded with -1, (N, W / 4) what each frame shows, (N,)
+        their rows."""
         counts = np.array([min(int(self.filled[w]), POOL[w]) for w in WIDTHS], float)
         total = np.array([float(self.filled[w]) for w in WIDTHS])
         width = WIDTHS[rng.choice(len(WIDTHS), p=total / total.sum())]
-        rows = torch.from_numpy(rng.integers(0, int(counts[WIDTHS.index(width)]), BATCH))
+        filled = int(counts[WIDTHS.index(width)])
+        rows = torch.multinomial(self.worth[width][:filled], BATCH)
         self.asked += BATCH
         pixels, frames = self.pixels[width].numpy(), self.frames[width].numpy()
         pairs = [vary(pixels[row], frames[row], rng) for row in rows.tolist()]
@@ -115,7 +123,13 @@ class Pool:
             x,
             self.labels[width][rows].long(),
             torch.from_numpy(np.stack([pair[1] for pair in pairs])).long(),
+            rows,
         )
+
+    def learned(self, width: int, rows: Tensor, losses: Tensor) -> None:
+        """What has no more to teach is drawn less often from now on; `losses` are those of a character."""
+        dull = (losses < DULL[0]) | (losses > DULL[1])
+        self.worth[width][rows] = torch.where(dull, DULL_SHARE, 1.0)
 
 
 def vary(pixels: Pixels, frames: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
@@ -187,7 +201,8 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return (x.T if tall else x).to(matrix.dtype)
 
 
-def loss_of(logits: Tensor, labels: Tensor, frames: Tensor, frame_weight: float) -> Tensor:
+def loss_of(logits: Tensor, labels: Tensor, frames: Tensor, frame_weight: float) -> tuple[Tensor, Tensor]:
+    """The loss, and (N,) that of a character of each picture."""
     log_probs = logits.float().log_softmax(-1)
     lengths = (labels >= 0).sum(1)
     flat = labels[labels >= 0]
@@ -198,7 +213,7 @@ def loss_of(logits: Tensor, labels: Tensor, frames: Tensor, frame_weight: float)
     by_frame = functional.nll_loss(log_probs.flatten(0, 1), frames.flatten())
     # A picture that nobody can read should not drown the others.
     per_character = (ctc / lengths).clamp(max=12)
-    return per_character.mean() + frame_weight * 4 * by_frame
+    return per_character.mean() + frame_weight * 4 * by_frame, per_character.detach()
 
 
 class Work:
@@ -210,7 +225,8 @@ class Work:
     at every layer.
     """
 
-    def __init__(self, net: TextNet, context: SpawnContext) -> None:
+    def __init__(self, net: TextNet, workers: int, context: SpawnContext) -> None:
+        self.workers = workers
         self.net = net.share_memory()
         named = list(net.named_parameters())
         self.matrices = [p for n, p in named if p.ndim == 4 and "head" not in n]
@@ -218,19 +234,20 @@ class Work:
         self.momenta = [torch.zeros_like(p).share_memory_() for p in self.matrices]
         self.grads = [
             [torch.zeros_like(p).share_memory_() for p in (*self.matrices, *self.others)]
-            for _ in range(WORKERS)
+            for _ in range(workers)
         ]
         self.orders = torch.zeros(
             3, dtype=torch.float64
         ).share_memory_()  # rate of learning, frame loss, stop
-        self.meet = context.Barrier(WORKERS)
+        self.meet = context.Barrier(workers)
 
     def backward(self, rank: int, pool: Pool, rng: np.random.Generator) -> float:
         """One batch of this process; leaves the gradients where the others see them."""
-        x, labels, frames = pool.batch(rng)
+        x, labels, frames, rows = pool.batch(rng)
         with torch.autocast("cpu", torch.bfloat16):
             logits = self.net(x)
-        loss = loss_of(logits, labels, frames, float(self.orders[1]))
+        loss, each = loss_of(logits, labels, frames, float(self.orders[1]))
+        pool.learned(x.shape[3], rows, each)
         self.net.zero_grad(set_to_none=True)
         loss.backward()
         for mine, p in zip(self.grads[rank], (*self.matrices, *self.others), strict=True):
@@ -241,7 +258,7 @@ class Work:
         """Updates this process's share of the weights by the mean of all gradients."""
         rate = float(self.orders[0])
         order = sorted(range(len(self.matrices)), key=lambda i: -self.matrices[i].numel())
-        for i in order[rank::WORKERS]:
+        for i in order[rank :: self.workers]:
             muon(self.matrices[i], self.momenta[i], self._mean(i), LR * rate)
         if adam is not None:
             for i, p in enumerate(self.others, len(self.matrices)):
@@ -256,7 +273,7 @@ class Work:
 
 
 def assist(work: Work, pool: Pool, seed: int) -> None:
-    """Every process but the first: its batches, its share of the weights, until the first says stop."""
+    """The second process, if any: its batches, its share of the weights, until the first says stop."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
     while True:
@@ -299,6 +316,13 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="start anew, whatever the checkpoint")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
+        "--workers",
+        type=int,
+        choices=(1, 2),
+        default=2,
+        help="processes that train, one thread each; 1 where other work shares the cores",
+    )
+    parser.add_argument(
         "--measure", type=Path, nargs="*", default=[], help="folders of families, to be measured only"
     )
     parser.add_argument("--every", type=float, default=15, help="minutes between measurements")
@@ -311,7 +335,7 @@ def main() -> None:
     net = TextNet(len(CHARSET) + 1).to(memory_format=torch.channels_last)
     average = TextNet(len(CHARSET) + 1).to(memory_format=torch.channels_last).eval()
     context = multiprocessing.get_context("spawn")
-    work = Work(net, context)
+    work = Work(net, a.workers, context)
     adam = torch.optim.AdamW(work.others, LR_ADAM, betas=(0.9, 0.99), weight_decay=0.0)
     seen, before = 0, 0.0
     if CHECKPOINT.exists() and not a.fresh:
@@ -334,7 +358,8 @@ def main() -> None:
     while pool.drawn() < 3000 or min(int(f) for f in pool.filled.values()) < BATCH:
         time.sleep(0.5)
     helper = context.Process(target=assist, args=(work, pool, a.seed + 500), daemon=True)
-    helper.start()
+    if work.workers > 1:
+        helper.start()
 
     stopped: list[bool] = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
@@ -359,7 +384,7 @@ def main() -> None:
             if not done:
                 work.step(0, adam)
                 work.meet.wait(300)
-                seen += BATCH * WORKERS
+                seen += BATCH * work.workers
             if step % 4 == 0:
                 follow(average, net, min(EMA, seen / (BATCH * 10 + seen)) ** 4)
             if step % 20 == 0:
@@ -385,7 +410,8 @@ def main() -> None:
             if done:
                 break
     pool.stop.fill_(1)
-    helper.join(10)
+    if work.workers > 1:
+        helper.join(10)
     painter.join(10)
 
 
