@@ -101,7 +101,7 @@ def key(database: Database) -> str:
     return KeyRing(database, 0).create(account.id, "load", KeyRules(rate_per_second=0)).secret
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_node_and_a_recognizer_are_killed_under_load_and_nothing_is_lost(
     cluster: Cluster, database: Database, database_url: str, key: str, tmp_path: Path
