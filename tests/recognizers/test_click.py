@@ -19,10 +19,11 @@ from legible.recognizers.click import MOST_IMAGES, recognize, supported, tiles
 from legible.recognizers.click.decode import CALIBRATIONS
 from legible.recognizers.click.discs import find_discs
 from legible.recognizers.click.model import View
-from legible.recognizers.click.names import AROUND, CROP, crops, margins
+from legible.recognizers.click.names import AROUND, CROP, crops, known_nouns, margins
+from legible.recognizers.click.nouns import NOUNS
 from legible.recognizers.click.rules import RULES, largest, odd, pair, smallest, uniform
 from legible.recognizers.click.scene import likeliest
-from legible.recognizers.click.tiles import decode_tiles
+from legible.recognizers.click.tiles import decode_tiles, tile_nouns
 from legible.recognizers.click.wordings import Rule
 from legible.tasks import ClickAnswer, ClickOptions, Kind, Task
 
@@ -133,6 +134,23 @@ def test_an_unknown_question_is_refused_with_what_is_supported() -> None:
 def test_a_question_that_needs_reasoning_is_refused_and_not_guessed(question: str) -> None:
     with pytest.raises(InvalidField, match="reasoning"):
         ask(question, sample("odd-1.jpg"), threshold=0.0)
+
+
+@pytest.mark.parametrize(
+    "question", ["Please click on the gizmo", "Select all images containing a typewriter", "点击河流"]
+)
+def test_a_thing_outside_the_vocabulary_is_refused_with_the_vocabulary(question: str) -> None:
+    with pytest.raises(InvalidField, match="is not in the vocabulary") as refused:
+        ask(question, sample("odd-1.jpg"), threshold=0.0)
+    assert question in refused.value.message
+    assert {"bus", "penguin"} <= set(refused.value.allowed.split(", "))
+
+
+def test_the_published_vocabulary_has_sixty_nouns_in_both_languages() -> None:
+    assert len(known_nouns()) >= 60
+    assert set(known_nouns()) <= set(NOUNS)
+    assert all(any(not word.isascii() for word in NOUNS[noun]) for noun in tile_nouns())
+    assert f"{Rule.NAMED_POINT} ({len(known_nouns())} nouns)" in supported()
 
 
 def test_a_picture_that_is_too_small_is_refused() -> None:
@@ -250,6 +268,13 @@ def test_what_the_grid_has_a_label_for_is_asked_of_the_grid(monkeypatch: pytest.
     assert str(Rule.NAMED_TILES) in supported()
 
 
+def test_a_named_thing_is_found_among_tiles() -> None:
+    pictures = [sample(f"tile-{index}.png") for index in range(4)]
+    answer = ask("Please click each image containing a traffic light", *pictures, threshold=0.5)
+    assert len(answer.confidences) == 4
+    assert max(answer.confidences) == answer.confidences[1]
+
+
 # ---- names ---------------------------------------------------------------------------
 
 
@@ -279,3 +304,8 @@ def test_a_piece_shows_its_place_in_the_middle() -> None:
     rows, columns = np.nonzero(piece[..., 0] > 128)
     assert (rows.mean(), columns.mean()) == (pytest.approx((CROP - 1) / 2, abs=1),) * 2
     assert len(rows) == pytest.approx((21 * CROP / (2 * AROUND * 20)) ** 2, rel=0.1)
+
+
+def test_a_scene_without_objects_has_no_named_one() -> None:
+    with pytest.raises(RecognitionFailed, match="too few"):
+        ask("click on the elephant", plain(300, 300), threshold=0.0)

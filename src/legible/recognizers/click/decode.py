@@ -30,8 +30,8 @@ class Calibration:
         return min(SUREST, 1 / (1 + math.exp(-(self.slope * margin + self.offset))))
 
 
-# Fitted by `python -m training.click.calibrate --count 30 --seed 5 --fit` on 44 to 103 drawn scenes each; two,
-# with few scenes, are set by hand, on the careful side. See docs/models/click.md.
+# Fitted by `python -m training.click.calibrate --count 30 --seed 5 --fit` on 44 to 103 drawn scenes each; two
+# are set by hand, on the careful side. See docs/models/click.md.
 CALIBRATIONS: Mapping[tuple[Rule, str], Calibration] = {
     (Rule.ODD, "discs"): Calibration(4.24, -2.58),
     (Rule.ODD, "things"): Calibration(4.55, -0.87),
@@ -40,7 +40,7 @@ CALIBRATIONS: Mapping[tuple[Rule, str], Calibration] = {
     (Rule.PAIR, "things"): Calibration(9.01, -1.72),
     (Rule.LARGEST, "things"): Calibration(11.27, -0.77),
     (Rule.SMALLEST, "things"): Calibration(6.93, -0.63),
-    (Rule.NAMED_POINT, "things"): Calibration(1.0, 0.0),
+    (Rule.NAMED_POINT, "things"): Calibration(0.48, 0.74, threshold=0.8),
 }
 FEWEST_OBJECTS = 3
 

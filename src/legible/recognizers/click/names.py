@@ -21,10 +21,12 @@ AROUND = 1.15
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A model, the classes that each noun means, and the slope and offset that make evidence of a margin."""
+    """A model, the classes that each noun means, which nouns are told well enough in tiles, and the slope and
+    offset that make evidence of a margin."""
 
     model: Model
     nouns: Mapping[str, tuple[int, ...]]
+    tiles: tuple[str, ...]
     slope: float
     offset: float
 
@@ -34,12 +36,18 @@ def network() -> Network:
     """Opened at its first use."""
     model = load(MODEL)
     nouns = {noun: tuple(classes) for noun, classes in json.loads(model.metadata["nouns"]).items()}
-    return Network(model, nouns, *json.loads(model.metadata["calibration"]))
+    tiles = tuple(json.loads(model.metadata["tiles"]))
+    return Network(model, nouns, tiles, *json.loads(model.metadata["calibration"]))
 
 
 def known_nouns() -> tuple[str, ...]:
-    """What can be named here: the network's vocabulary, or nothing where it is not installed."""
+    """What can be pointed at in scenes: the network's vocabulary, or nothing where it is not installed."""
     return tuple(network().nouns) if MODEL in model_files() else ()
+
+
+def known_in_tiles() -> tuple[str, ...]:
+    """What can be told to be in a tile or not, which is harder."""
+    return network().tiles if MODEL in model_files() else ()
 
 
 def likelihoods(pictures: Sequence[NDArray[np.uint8]], noun: str) -> Floats:

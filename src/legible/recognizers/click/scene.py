@@ -23,9 +23,8 @@ def look_for(noun: str, picture: Picture, canvas: Canvas, count: int) -> Reading
 
 
 def likeliest(evidence: Floats, count: int) -> Choice:
-    """The `count` with the most evidence; the margin is how far the last of them leads all others
-    together, and what shows nothing."""
+    """The `count` with the most evidence; the margin is how far the last of them leads the next, or nothing."""
     order = np.argsort(-evidence, kind="stable")
-    chosen, others = order[:count], evidence[order[count:]]
-    rest = np.logaddexp.reduce(others, initial=0.0) if len(others) else 0.0
-    return Choice(tuple(int(i) for i in chosen), max(0.0, float(evidence[chosen[-1]] - rest)))
+    chosen, others = order[:count], order[count:]
+    following = float(evidence[others[0]]) if len(others) else 0.0
+    return Choice(tuple(int(i) for i in chosen), max(0.0, float(evidence[chosen[-1]]) - following))

@@ -15,7 +15,7 @@ MODEL = "click_objects"
 # Pixels a place of the maps, and the radius that a 0 stands for.
 STRIDE, UNIT = 4, 16
 # A centre is thought of from here on, and believed from this share of how clear the clearest few are: the
-# objects of a scene are about as clear as each other. Another within `APART` of the larger radius is the same object's.
+# objects of a scene are about as clear as each other. Another within `APART` of the larger radius is one.
 LEAST, RELATIVE, CLEAREST = 0.12, 0.4, 5
 APART = 0.8
 MOST = 24

@@ -26,7 +26,7 @@ LEAST = 0.2
 def tile_nouns() -> tuple[str, ...]:
     """What can be found in tiles by the networks that are here."""
     grid = GRID_LABELS if "grid" in model_files() else {}
-    return tuple(dict.fromkeys((*grid, *names.known_nouns())))
+    return tuple(dict.fromkeys((*grid, *names.known_in_tiles())))
 
 
 def name_tiles(
