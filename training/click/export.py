@@ -33,8 +33,8 @@ ROOM = PACKAGE / "recognizers" / "click"
 RANGES_FROM, COMPARED = 120, 120
 # Views of the held-out pictures of each class, and of none of them.
 VIEWS, NONES = 9, 200
-# Share of answers that int8 may cost; F1 on the calibration views from which on a noun is published for each use: in a
-# scene it has only to be likelier than the other objects.
+# Share of answers that int8 may cost; F1 on the calibration views from which on a noun is published, by use:
+# in a scene it has only to be likelier than the other objects.
 WORTH, GOOD_ENOUGH = 0.01, {"scenes": 0.7, "tiles": 0.8}
 DECAY = 1e-4
 

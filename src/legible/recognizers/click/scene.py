@@ -23,7 +23,7 @@ def look_for(noun: str, picture: Picture, canvas: Canvas, count: int) -> Reading
 
 
 def likeliest(evidence: Floats, count: int) -> Choice:
-    """The `count` with the most evidence; the margin is how far the last of them leads the next, or nothing."""
+    """The `count` with the most evidence; the margin is how far the last leads the next, or nothing."""
     order = np.argsort(-evidence, kind="stable")
     chosen, others = order[:count], order[count:]
     following = float(evidence[others[0]]) if len(others) else 0.0
