@@ -15,13 +15,13 @@ from tests.commands import Serving, serving
 from tests.faults.conftest import Note, account_with_key
 from tests.faults.load import Load, assert_nothing_lost, assert_paid_once
 
-SMALL = 3 * 1024 * 1024
+SMALL = 24 * 1024 * 1024  # the WAL alone may take four
 MakeRoom = Callable[[], None]
 
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of 3 MB, where we may mount one."""
+    """A file system of 24 MB, where we may mount one."""
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", folder], capture_output=True, text=True
     )
