@@ -1,5 +1,7 @@
 """Accounts: sign-up with a free quota, passwords, credit with a reason, and what a caller may do."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -197,3 +199,18 @@ def test_a_key_is_for_its_kinds() -> None:
 )
 def test_balance_and_cap_both_bind(spent: int, cap: int | None, price: int, can: bool) -> None:
     assert replace(CALLER, spent_micros=spent, spend_cap_micros=cap).can_pay(price) is can
+
+
+def test_two_servers_that_make_the_same_account_at_once_make_one(database: Database) -> None:
+    accounts, together = Accounts(database, 0), threading.Barrier(4)
+
+    def make(_: int) -> bool:
+        together.wait()
+        try:
+            accounts.create("admin@localhost")
+        except InvalidField:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(make, range(4))) == 1

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from pwdlib import PasswordHash
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 
 from legible import ledger
 from legible.clock import now_ms
@@ -104,11 +105,15 @@ class Accounts:
             balance_micros=0,
             created_ms=now_ms(),
         )
+        taken = InvalidField("email", got=account.email, allowed="an address that has no account yet")
         with self.database.write() as session:
             if session.scalar(select(Account.id).where(Account.email == account.email)) is not None:
-                raise InvalidField("email", got=account.email, allowed="an address that has no account yet")
+                raise taken
             session.add(account)
-            session.flush()
+            try:
+                session.flush()
+            except IntegrityError:
+                raise taken from None  # another server was faster
             if self.free_quota_micros:
                 account.balance_micros = ledger.post(
                     session, account.id, self.free_quota_micros, "grant", "free quota"
