@@ -142,6 +142,7 @@ def test_every_refusal_has_a_status() -> None:
         "recognition_failed": 422,
         "timeout": 504,
         "unavailable": 503,
+        "in_doubt": 503,
         "internal_error": 500,
     }
 
