@@ -101,6 +101,13 @@ def key(database: Database) -> str:
     return KeyRing(database, 0).create(account.id, "load", KeyRules(rate_per_second=0)).secret
 
 
+# First, while no cluster runs: Ray looks for one among the processes of the machine.
+def test_without_a_cluster_it_says_how_to_join_one(tmp_path: Path) -> None:
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_TMPDIR": str(tmp_path)}
+    ran = run("serve", "--engine", "ray", "--data", tmp_path, folder=tmp_path, **token)
+    assert (ran.code, "join one with `ray start`" in ran.err) == (1, True), ran
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_node_and_a_recognizer_are_killed_under_load_and_nothing_is_lost(
@@ -183,12 +190,6 @@ def text_of(picture: Path) -> str:
 def results(database: Database) -> set[str]:
     with database.read() as session:
         return set(session.scalars(select(Call.result).where(Call.outcome == "answered")))
-
-
-def test_without_a_cluster_it_says_how_to_join_one(tmp_path: Path) -> None:
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_TMPDIR": str(tmp_path)}
-    ran = run("serve", "--engine", "ray", "--data", tmp_path, folder=tmp_path, **token)
-    assert (ran.code, "join one with `ray start`" in ran.err) == (1, True), ran
 
 
 def test_without_token_authentication_it_does_not_start(tmp_path: Path) -> None:
