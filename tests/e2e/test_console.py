@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.console.conftest import PASSWORD, Site
+from legible import recognizers
+from legible.console.kinds import KINDS
+from legible.tasks import Kind
+from tests.console.conftest import PASSWORD, Site, running
 from tests.console.fakes import HOSTILE
 from tests.console.test_languages import english_in
 from tests.e2e.conftest import ARTIFACTS, visitor
@@ -122,6 +126,34 @@ def read_every_kind(page: Page) -> None:
         assert found.count() == marks, kind
         assert page.inner_text("#outcome") in page.inner_text("#result")
         assert page.locator("b, script", has_text="x</b>").count() == 0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_shipped_recognizers_read_a_sample_of_each_kind(
+    sqlite_template: Path, tmp_path: Path, chromium, language
+) -> None:
+    path = shutil.copy(sqlite_template, tmp_path / "legible.db")
+    with running(path, recognizers.available()) as site, opened(chromium, language) as (_, page):
+        sign_up(site, page)
+        make_key(site, page)
+        follow(page, "#made a.primary", "**/console/try*")
+        for kind, shown in KINDS.items():
+            page.click(f'[data-kind="{kind}"]')
+            expect(page.locator("#samples button").first).to_have_attribute("aria-pressed", "true")
+            expect(page.locator("#base64")).not_to_have_value("")
+            expect(page.locator("#stage svg image")).to_have_count(1)
+            assert says(kind, shown.samples[0].truth, read(page)), kind
+        page.goto(f"{site.url}/console/calls")
+        assert page.locator("tbody .badge.good").count() == len(KINDS)
+
+
+def says(kind: Kind, truth: str, outcome: str) -> bool:
+    """Whether the page shows the truth; places may be some pixels off."""
+    if kind in (Kind.TEXT, Kind.ARITHMETIC):
+        return truth in outcome
+    wanted, found = (list(map(int, re.findall(r"\d+", text))) for text in (truth, outcome))
+    off = 0 if kind is Kind.GRID else 20
+    return len(wanted) == len(found) and all(abs(a - b) <= off for a, b in zip(wanted, found, strict=True))
 
 
 def redeem_a_code(site: Site, page: Page) -> None:
