@@ -40,7 +40,7 @@ from legible.recognizers.arithmetic.expression import NotASum, parse  # noqa: E4
 from legible.recognizers.text.decode import ALPHANUMERIC, candidates, restrict  # noqa: E402
 from legible.recognizers.text.preprocess import HEIGHT, STEPS, WIDTHS, ZERO, to_cells  # noqa: E402
 
-CALIBRATION_IMAGES = 1000  # to find the range of each activation; 300 cost half a point more
+CALIBRATION_IMAGES = 1000  # to find the range of each activation
 CALIBRATION_SIZE = 12000  # fresh pictures on which confidence is calibrated
 PRECISION = 0.97  # share of the answered that must be right at the shipped threshold
 PACKAGE = ROOT / "src" / "legible"
