@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from data import TIMES, Generator
+from data import TIMES, Generator, Sample
 from fonts import HAN, LETTERS
 from numpy.typing import NDArray
 
@@ -24,11 +24,15 @@ OWN_SEED, OWN_SIZE = 987654321, 1500
 Measured = dict[str, list[tuple[NDArray[np.float32], str]]]
 
 
-def own_set(size: int = OWN_SIZE, seed: int = OWN_SEED) -> Measured:
+def own_samples(size: int, seed: int) -> list[Sample]:
     """Pictures of our own generator that no training sees."""
     generator = Generator(seed)
-    samples = [generator.sample() for _ in range(size)]
-    return {"own": [(to_tensor(fit(s.rgb)[0]), s.label) for s in samples]}
+    return [generator.sample() for _ in range(size)]
+
+
+def own_set(size: int = OWN_SIZE, seed: int = OWN_SEED) -> Measured:
+    """Such pictures as the network sees them."""
+    return {"own": [(to_tensor(fit(s.rgb)[0]), s.label) for s in own_samples(size, seed)]}
 
 
 def families(root: Path) -> Measured:

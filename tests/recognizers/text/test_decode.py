@@ -1,5 +1,7 @@
 """From frames to characters, within what the caller knows."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,7 +40,7 @@ def frames(text: str, sure: float = 0.95, charset: str = ALPHANUMERIC) -> NDArra
 
 def network(threshold: float = 0.0) -> Network:
     calibration = Calibration(threshold=threshold)
-    return Network(None, ALPHANUMERIC, calibration, calibration)  # type: ignore[arg-type]
+    return Network(None, ALPHANUMERIC, calibration, calibration, calibration)  # type: ignore[arg-type]
 
 
 @given(st.text(alphabet=ALPHANUMERIC, min_size=1, max_size=10))
@@ -68,7 +70,7 @@ def test_every_answer_keeps_to_charset_length_and_case(
     noise = np.random.default_rng(seed).normal(0, 3, (40, BLANK + 1)).astype(np.float32)
     probs = np.exp(noise) / np.exp(noise).sum(1, keepdims=True)
     options = TextOptions(charset, shortest, shortest + more, case)  # type: ignore[arg-type]
-    answer = decode(probs, network(), options)
+    answer = decode([probs], network(), options)
     assert shortest <= len(answer.text) <= shortest + more
     assert set(answer.text) <= set(allowed(options))
     assert "".join(c.text for c in answer.characters) == answer.text
@@ -79,14 +81,14 @@ def test_every_answer_keeps_to_charset_length_and_case(
 
 
 def test_a_letter_whose_case_is_not_allowed_counts_for_its_twin() -> None:
-    answer = decode(frames("aBc"), network(), TextOptions(charset="upper"))
+    answer = decode([frames("aBc")], network(), TextOptions(charset="upper"))
     assert answer.text == "ABC"
 
 
 def test_digits_only_turns_a_doubt_into_a_digit() -> None:
     doubt = frames("O1")
     doubt[:2, ALPHANUMERIC.index("0")] = 0.04
-    assert decode(doubt, network(), TextOptions(charset="digits")).text == "01"
+    assert decode([doubt], network(), TextOptions(charset="digits")).text == "01"
 
 
 def test_a_longer_text_is_found_when_the_caller_knows_its_length() -> None:
@@ -98,17 +100,17 @@ def test_a_longer_text_is_found_when_the_caller_knows_its_length() -> None:
 
 def test_under_the_threshold_nothing_is_answered() -> None:
     with pytest.raises(RecognitionFailed) as refusal:
-        decode(frames("abc", 0.6), network(threshold=0.9), TextOptions())
+        decode([frames("abc", 0.6)], network(threshold=0.9), TextOptions())
     assert refusal.value.confidence is not None
     assert refusal.value.confidence < 0.9
-    assert decode(frames("abc", 0.6), network(threshold=0.9), TextOptions(), threshold=0.0).text == "abc"
+    assert decode([frames("abc", 0.6)], network(threshold=0.9), TextOptions(), threshold=0.0).text == "abc"
 
 
 def test_an_empty_picture_is_refused() -> None:
     nothing = np.full((20, BLANK + 1), 1e-6, np.float32)
     nothing[:, BLANK] = 1 - 62e-6
     with pytest.raises(RecognitionFailed):
-        decode(nothing, network(), TextOptions())
+        decode([nothing], network(), TextOptions())
 
 
 def test_restricting_leaves_probabilities() -> None:
@@ -126,3 +128,26 @@ def test_the_cases_of_one_text_count_together() -> None:
 def test_between_readings_that_are_alike_the_usual_length_wins() -> None:
     found = usual([Reading("ab", 0.3), Reading("abcd", 0.25)])
     assert found[0].text == "abcd"
+
+
+def test_what_is_unsure_is_looked_at_again_and_what_is_sure_is_not() -> None:
+    asked: list[str] = []
+
+    def looks(*sure: float) -> Iterator[NDArray[np.float32]]:
+        for each in sure:
+            asked.append("look")
+            yield frames("abc", each)
+
+    assert decode(looks(0.95, 0.95), network(threshold=0.3), TextOptions()).text == "abc"
+    assert asked == ["look"]
+    with pytest.raises(RecognitionFailed) as alone:
+        decode(looks(0.6), network(threshold=0.3), TextOptions())
+    answer = decode(looks(0.6, 0.95), network(threshold=0.3), TextOptions())
+    assert answer.text == "abc"
+    assert alone.value.confidence is not None
+    assert answer.confidence > 0.3 > alone.value.confidence
+
+
+def test_the_looks_of_one_picture_are_weighed_alike() -> None:
+    found = usual([Reading("abcd", 0.6), Reading("abce", 0.3), Reading("abce", 0.5)], looks=2)
+    assert [(each.text, pytest.approx(each.probability)) for each in found] == [("abce", 0.4), ("abcd", 0.3)]

@@ -16,6 +16,7 @@ from legible.recognizers.text.preprocess import (
     standardize,
     to_cells,
     to_tensor,
+    views,
 )
 
 
@@ -84,3 +85,11 @@ def test_white_text_on_a_transparent_ground_is_seen_in_the_alpha_channel() -> No
 
 def test_an_empty_picture_is_no_error() -> None:
     assert np.unique(preprocess(Picture(page()))).tolist() == [ZERO]
+
+
+def test_the_second_view_is_wider() -> None:
+    picture = page()
+    picture[20:40, 30:130] = 0
+    first, second = views(Picture(picture))
+    assert 1.25 < second.shape[2] / first.shape[2] < 1.35
+    assert second.shape[2] % 2 == 0

@@ -3,7 +3,7 @@
 from legible import images
 from legible.recognizers.text.decode import decode
 from legible.recognizers.text.model import network
-from legible.recognizers.text.preprocess import preprocess
+from legible.recognizers.text.preprocess import views
 from legible.tasks import Task, TextAnswer, TextOptions
 
 
@@ -11,5 +11,5 @@ def recognize(task: Task) -> TextAnswer:
     """The text of the task's picture; raises `RecognitionFailed` under the threshold."""
     options = task.options if isinstance(task.options, TextOptions) else TextOptions()
     net = network()
-    probs = net.run(preprocess(images.decode(task.images[0])))
-    return decode(probs, net, options, task.threshold)
+    looks = map(net.run, views(images.decode(task.images[0])))
+    return decode(looks, net, options, task.threshold)

@@ -1,7 +1,7 @@
 """From probabilities a frame to characters (CTC), within what the caller knows about charset, length
 and case."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_letters, digits
@@ -46,19 +46,26 @@ class Reading:
 
 
 def decode(
-    probs: Floats, network: Network, options: TextOptions, threshold: float | None = None
+    looks: Iterable[Floats], network: Network, options: TextOptions, threshold: float | None = None
 ) -> TextAnswer:
-    """The likeliest text of (T, C) probabilities; raises `RecognitionFailed` under the threshold."""
+    """The likeliest text of `looks`: (T, C) likelihoods of one view of the picture after the other, of which
+    the next is asked for only while the text is not sure. Raises `RecognitionFailed` under the threshold."""
     chars = allowed(options)
-    frames = restrict(probs, network.charset, chars)
-    found = candidates(frames, chars, options.min_length, options.max_length)
     limit = network.text.threshold if threshold is None else threshold
-    if not found:
+    readings: list[Reading] = []
+    best, confidence = None, 0.0
+    for looked, probs in enumerate(looks, 1):
+        frames = restrict(probs, network.charset, chars)
+        readings += candidates(frames, chars, options.min_length, options.max_length)
+        best = next(iter(usual(readings, looked)), None)
+        calibration = network.text if looked == 1 else network.text_again
+        confidence = calibration(best.probability) if best else 0.0
+        if confidence >= network.text.threshold:
+            break
+    if best is None:
         raise RecognitionFailed(
             "no text of that charset and length was found in the picture", threshold=limit
         )
-    best = found[0]
-    confidence = network.text(best.probability)
     if confidence < limit:
         raise RecognitionFailed(
             f"the text was read with confidence {confidence:.2f}, under the threshold {limit:.2f}",
@@ -105,30 +112,32 @@ def restrict(probs: Floats, charset: str, chars: str) -> Floats:
 
 
 def candidates(probs: Floats, chars: str, min_length: int = 1, max_length: int = LONGEST) -> list[Reading]:
-    """The likeliest readings of (T, C) within the bounds of length, best first, weighed by how usual they
-    are. A length that the quick search did not expect is searched for more patiently."""
+    """The likely readings of (T, C) within the bounds of length. A length that the quick search did not
+    expect is searched for more patiently."""
     quick = beam_search(probs, chars, 0, LONGEST, QUICK_BEAM, QUICK_LEAST, QUICK_FAINT)
     likeliest = len(quick[0].text)
     if not likeliest and min_length <= 1:
         return []
     if not min_length <= likeliest <= max_length:
-        return usual(beam_search(probs, chars, max(1, min_length), max_length))
-    return usual([each for each in quick if each.text and min_length <= len(each.text) <= max_length])
+        return beam_search(probs, chars, max(1, min_length), max_length)
+    return [each for each in quick if each.text and min_length <= len(each.text) <= max_length]
 
 
-def usual(readings: list[Reading]) -> list[Reading]:
-    """One reading for each text ignoring case, the best first, with the probability of all its cases.
+def usual(readings: list[Reading], looks: int = 1) -> list[Reading]:
+    """One reading for each text ignoring case, the best first, with the probability of all its cases: the
+    mean of that many looks, weighed by how usual the text is.
 
     The square root of each prior, since the network has seen lengths and cases too: length chooses between
     texts, case between the forms of one.
     """
-    texts: dict[str, list[Reading]] = {}
+    texts: dict[str, dict[str, float]] = {}
     for reading in readings:
-        texts.setdefault(reading.text.lower(), []).append(reading)
+        forms = texts.setdefault(reading.text.lower(), {})
+        forms[reading.text] = forms.get(reading.text, 0.0) + reading.probability / looks
     ranked = []
     for text, forms in texts.items():
-        probability = sum(form.probability for form in forms)
-        form = max(forms, key=lambda form: form.probability * case_prior(form.text) ** 0.5).text
+        probability = sum(forms.values())
+        form = max(forms, key=lambda form: forms[form] * case_prior(form) ** 0.5)
         length = LENGTH_PRIOR[len(text)] if len(text) < len(LENGTH_PRIOR) else LONGER_PRIOR
         ranked.append((probability * length**0.5, Reading(form, min(1.0, probability))))
     return [reading for _, reading in sorted(ranked, key=lambda item: -item[0])]

@@ -15,11 +15,13 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`charset` in the order of the classes, with the blank after its last character."""
+    """`charset` in the order of the classes, with the blank after its last character. `text_again` is for
+    what was unsure at the first look, after the second."""
 
     model: Model
     charset: str
     text: Calibration
+    text_again: Calibration
     arithmetic: Calibration
 
     def run(self, cells: NDArray[np.uint8]) -> Floats:
@@ -40,5 +42,6 @@ def network() -> Network:
         model,
         facts["charset"],
         Calibration.from_json(facts["calibration_text"]),
+        Calibration.from_json(facts["calibration_text_again"]),
         Calibration.from_json(facts["calibration_arithmetic"]),
     )

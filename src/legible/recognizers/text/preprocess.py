@@ -1,6 +1,7 @@
 """From a picture to what the text network sees: one merged frame, cropped to its content, at a fixed
 height."""
 
+from collections.abc import Iterator
 from functools import reduce
 
 import cv2
@@ -11,6 +12,7 @@ from legible.images import Picture
 
 HEIGHT = 64
 WIDTHS = (128, 176, 224)
+WIDER = 1.3  # the second view: letters that were squeezed or touch get more frames
 INK = 24  # grey levels by which a pixel must differ from the ground in one colour, to be content
 STEPS, ZERO = 50.95, 188  # the network's input in 8 bits: steps a deviation, and the level of the mean
 
@@ -19,7 +21,14 @@ Pixels = NDArray[np.uint8]
 
 def preprocess(picture: Picture) -> Pixels:
     """(1, 32, W / 2, 12) standardized levels in cells of 2x2 pixels, W one of `WIDTHS`."""
-    return to_cells(standardize(fit(flatten(picture))[0]))[None]
+    return next(views(picture))
+
+
+def views(picture: Picture) -> Iterator[Pixels]:
+    """The view of `preprocess`, then a wider one, each made when it is asked for."""
+    rgb = flatten(picture)
+    for stretch in (1.0, WIDER):
+        yield to_cells(standardize(fit(rgb, stretch)[0]))[None]
 
 
 def flatten(picture: Picture) -> Pixels:
@@ -71,9 +80,9 @@ def content_box(rgb: Pixels) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
-def fit(rgb: Pixels) -> tuple[Pixels, tuple[int, int, int, int]]:
-    """The content at (64, W, 3), W the narrowest of `WIDTHS` that keeps its shape, and the box it was cut
-    from."""
+def fit(rgb: Pixels, stretch: float = 1.0) -> tuple[Pixels, tuple[int, int, int, int]]:
+    """The content at (64, W, 3), W the narrowest of `WIDTHS` that keeps its shape, stretched to a multiple of
+    4, and the box it was cut from."""
     box = content_box(rgb)
     x0, y0, x1, y1 = box
     part = rgb[y0:y1, x0:x1]
@@ -81,6 +90,7 @@ def fit(rgb: Pixels) -> tuple[Pixels, tuple[int, int, int, int]]:
     width = next((w for w in WIDTHS if w >= 0.9 * wanted), WIDTHS[-1])
     shrinks = y1 - y0 > HEIGHT * 1.2
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    width = 4 * round(width * stretch / 4)
     return cv2.resize(part, (width, HEIGHT), interpolation=interpolation), box  # type: ignore[return-value]
 
 
