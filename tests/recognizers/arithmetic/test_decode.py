@@ -55,3 +55,16 @@ def test_one_number_in_digits_and_the_other_in_chinese_is_never_read() -> None:
     doubt = frames("二加六=?")
     doubt[:2, CHARS.index("8")], doubt[:2, CHARS.index("二")] = 0.8, 0.19
     assert decode(doubt, NETWORK, threshold=0.0).expression == "2+6"
+
+
+def test_between_readings_that_are_alike_the_one_that_asks_something_wins() -> None:
+    doubt = frames("7+32")
+    doubt[10] = doubt[11]
+    doubt[9, CHARS.index("2")], doubt[9, CHARS.index("=")] = 0.55, 0.4
+    assert decode(doubt, NETWORK, threshold=0.0).expression == "7+3"
+
+
+def test_between_readings_that_are_alike_the_smaller_numbers_win() -> None:
+    doubt = frames("7x333=")
+    doubt[12:14, CHARS.index("3")], doubt[12:14, -1] = 0.55, 0.4
+    assert decode(doubt, NETWORK, threshold=0.0).expression == "7*33"

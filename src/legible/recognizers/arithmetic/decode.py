@@ -1,5 +1,7 @@
 """From probabilities a frame to the sum that they most likely show, and its value."""
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,8 +15,11 @@ Floats = NDArray[np.float32]
 
 LONGEST = 16  # characters of a sum
 BEAM, LEAST = 16, 0.004
-# Sites hardly ever ask what has no whole answer: an unsure reading of that kind is more likely another one.
-UNUSUAL = 0.1
+# Sites hardly ever ask what has no whole answer or numbers over 99, and seldom without an equals sign or a
+# question: an unsure reading of that kind is more likely another one.
+UNUSUAL, SELDOM = 0.1, 0.3
+LARGE = re.compile(r"\d{3}")
+ENDINGS = frozenset("=?等是几")
 CHARS = "0123456789+-*/÷x=?加减乘除上去以等于几是多少零一二三四五六七八九十"
 
 
@@ -48,6 +53,7 @@ def find_sum(probs: Floats) -> tuple[Sum, float] | None:
     )
     # "3+5=?" and "3+5=" ask the same: their probabilities belong together.
     likely: dict[Sum | None, float] = {}
+    weighed: dict[Sum | None, float] = {}
     for reading in readings:
         try:
             asked = parse(reading.text)
@@ -55,9 +61,16 @@ def find_sum(probs: Floats) -> tuple[Sum, float] | None:
             asked = None
         except NotASum:
             continue
-        share = UNUSUAL if asked is None else 1.0
-        likely[asked] = likely.get(asked, 0.0) + share * reading.probability
+        likely[asked] = likely.get(asked, 0.0) + reading.probability
+        weighed[asked] = weighed.get(asked, 0.0) + reading.probability * _usual(reading.text, asked)
     if not likely:
         return None
-    asked, probability = max(likely.items(), key=lambda item: item[1])
-    return None if asked is None else (asked, min(1.0, probability))
+    asked = max(weighed, key=lambda each: weighed[each])
+    return None if asked is None else (asked, min(1.0, likely[asked]))
+
+
+def _usual(text: str, asked: Sum | None) -> float:
+    """How usual it is that a site asks so (0-1)."""
+    if asked is None or LARGE.search(asked.expression):
+        return UNUSUAL
+    return 1.0 if ENDINGS.intersection(text) else SELDOM
