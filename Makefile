@@ -66,7 +66,7 @@ sbom: $(VENV)/.audit  ## build/sbom.json: what a server is made of, in CycloneDX
 	@sh setup/venv.sh build/sbom
 	@build/sbom/bin/python -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt '.[postgres,redis,otel]'
 	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json build/sbom
-	@rm -r build/sbom
+	@rm -rf build/sbom build/lib build/bdist.*  # else the next build would take old modules along
 
 image:  ## the container image "legible", with Docker
 	@docker build --tag legible .

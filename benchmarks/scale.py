@@ -29,6 +29,7 @@ import psycopg
 HERE = Path(__file__).parent
 sys.path += [str(HERE), str(HERE.parent)]
 
+from tests.processes import command_line, descendants  # noqa: E402
 from tests.servers import free_port  # noqa: E402
 
 from load import LEGIBLE, TICKS, circumstances, drive, run_legible  # noqa: E402
@@ -374,27 +375,6 @@ def cpu_seconds(pids: Sequence[int]) -> float:
 
 def tree(pid: int) -> list[int]:
     return [pid, *descendants(pid)]
-
-
-def descendants(root: int) -> Iterator[int]:
-    for child in children(root):
-        yield child
-        yield from descendants(child)
-
-
-def children(pid: int) -> list[int]:
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
-    except OSError:
-        return []
-
-
-def command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 if __name__ == "__main__":

@@ -1,20 +1,55 @@
 """What surrounds the dialects: health, the documents, and bugs that must not leak."""
 
+import asyncio
 import json
 import re
+import threading
 import time
 from html.parser import HTMLParser
 
+import httpx
 import pytest
 
+from legible.app import build_app
+from legible.settings import Settings
+from legible.tasks import Kind
 from tests.dialects.voices import Voice
-from tests.service import Service, Start, running
+from tests.service import Fake, Service, Start, running
 
 
 def test_a_healthy_service_says_so(service: Service) -> None:
     assert service.client.get("/healthz").json() == {"status": "ok"}
     ready = service.client.get("/readyz")
     assert (ready.status_code, ready.json()["checks"]) == (200, {"models": True, "migrations": True})
+
+
+@pytest.mark.anyio
+async def test_a_service_is_ready_while_its_models_are_loaded_and_neither_before_nor_after(
+    sqlite_url: str,
+) -> None:
+    app = build_app(Settings(database_url=sqlite_url, log_level="error"), {Kind.TEXT: Fake()})
+    loaded = threading.Event()
+    app.state.parts.engine.engine.warm_up = (lambda: loaded.wait(10),)
+
+    async def checks() -> tuple[int, bool]:
+        ready = await client.get("/readyz")
+        return ready.status_code, ready.json()["checks"]["models"]
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+        life = app.router.lifespan_context(app)
+        started = asyncio.ensure_future(life.__aenter__())
+        await asyncio.sleep(0.1)
+        assert (await checks(), started.done()) == ((503, False), False)
+        loaded.set()
+        await started
+        assert await checks() == (200, True)
+        parts, ended = app.state.parts, asyncio.Event()
+        parts.desk.stop = ended.wait  # a call that is under way holds the stop up
+        stopped = asyncio.ensure_future(life.__aexit__(None, None, None))
+        await asyncio.sleep(0.1)
+        assert await checks() == (503, False)
+        ended.set()
+        await stopped
 
 
 @pytest.mark.parametrize(("schema", "status"), [("0000", 503), ("9999", 200)])
@@ -91,6 +126,19 @@ def test_a_bug_outside_of_a_call_is_told_in_the_dialect_s_shape(
     assert "secret" not in reply.text
     expected = "服务器内部错误" if voice.name == "captchaapi" else "something went wrong on our side"
     assert expected in voice.sentence(reply.json())
+
+
+def test_a_bug_away_from_the_dialects_is_a_problem_document(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> bytes:
+        raise ZeroDivisionError("secret of the house")
+
+    monkeypatch.setattr(service.parts.metrics, "text", broken)
+    reply = service.client.get("/metrics")
+    assert (reply.status_code, reply.json()["code"]) == (500, "internal_error")
+    assert reply.json()["trace_id"] == reply.headers["x-trace-id"]
+    assert "secret" not in reply.text
 
 
 def test_a_database_that_is_down_is_told_and_nothing_is_lost(

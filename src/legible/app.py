@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -14,9 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from legible import console, logs, model_store, recognizers, reference
+from legible import console, logs, memory, model_store, recognizers, reference
 from legible.accounts import Accounts
 from legible.db.session import Database
 from legible.dialects.acedata import routes as acedata
@@ -42,6 +43,7 @@ from legible.tasks import Kind
 log = structlog.get_logger()
 
 PURGE_SECONDS = 3600
+TRIM_SECONDS = 60
 NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -67,9 +69,6 @@ def build_app(settings: Settings, recognizers: Mapping[Kind, Recognizer] | None 
     the schema must be there (`legible db upgrade`)."""
     logs.configure(settings.log_level)
     parts = build_parts(settings, recognizers)
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=partial(_lifespan, parts))
-    app.state.parts = parts
-    app.router.redirect_slashes = False
     chapters = [
         reference.Chapter(each.NAME, each.TITLE, each.ABOUT, router, each.SECURITY_SCHEMES)
         for each, router in (
@@ -78,6 +77,9 @@ def build_app(settings: Settings, recognizers: Mapping[Kind, Recognizer] | None 
             (v1, v1.build_router(parts.desk, parts.database)),
         )
     ]
+    app = Service(parts, [route for chapter in chapters for route in chapter.router.routes])
+    app.state.parts = parts
+    app.router.redirect_slashes = False
     for chapter in chapters:
         app.include_router(chapter.router)
     app.include_router(_operations(parts))
@@ -85,12 +87,29 @@ def build_app(settings: Settings, recognizers: Mapping[Kind, Recognizer] | None 
     app.mount("/", _console(parts))
     app.exception_handler(Refusal)(v1.refused)
     app.exception_handler(HTTPException)(_http_error)
-    recognitions = [route for chapter in chapters for route in chapter.router.routes]
-    app.add_middleware(Shortcut, routes=recognitions, refused=v1.refused)
-    app.add_middleware(Trace)
-    if parts.metrics.spans is not None:
-        app.add_middleware(parts.metrics.spans)
+    app.exception_handler(Exception)(_broken)
     return app
+
+
+class Service(FastAPI):
+    """FastAPI with our own layers around all of its own, which a recognition then need not pass.
+
+    Its telemetry is off: it asks for its settings at every request, and `LEGIBLE_OTLP_URL` is our way.
+    """
+
+    def __init__(self, parts: Parts, recognitions: Sequence[BaseRoute]) -> None:
+        super().__init__(
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            lifespan=partial(_lifespan, parts),
+            telemetry={"tracing": False, "metrics": False, "logs": False},
+        )
+        self.spans, self.recognitions = parts.metrics.spans, recognitions
+
+    def build_middleware_stack(self) -> ASGIApp:
+        app = Trace(Shortcut(super().build_middleware_stack(), self.recognitions, v1.refused))
+        return app if self.spans is None else self.spans(app)
 
 
 def _console(parts: Parts) -> FastAPI:
@@ -148,14 +167,15 @@ def _engine(settings: Settings, given: Mapping[Kind, Recognizer] | None) -> Engi
 async def _lifespan(parts: Parts, app: FastAPI) -> AsyncIterator[None]:
     parts.journal.start()
     await parts.engine.start()
-    purge = asyncio.create_task(_purge(parts))
+    chores = [asyncio.create_task(_purge(parts)), asyncio.create_task(_trim())]
     app.state.is_ready = True
     try:
         yield
     finally:
         # In the order of the road, so that every call that is under way still reaches the journal.
         app.state.is_ready = False
-        purge.cancel()
+        for chore in chores:
+            chore.cancel()
         await parts.desk.stop()
         await parts.engine.stop()
         await parts.journal.stop()
@@ -173,6 +193,13 @@ async def _purge(parts: Parts) -> None:
         except Unavailable as refusal:
             log.warning("old replies could not be deleted", reason=refusal.message)
         await asyncio.sleep(PURGE_SECONDS)
+
+
+async def _trim() -> None:
+    """Keeps what many different pictures leave behind in the heaps from growing (docs/reliability.md)."""
+    while True:
+        await asyncio.sleep(TRIM_SECONDS)
+        await asyncio.to_thread(memory.trim)
 
 
 def _operations(parts: Parts) -> APIRouter:
@@ -265,10 +292,11 @@ class Trace:
                 await self.app(scope, receive, send_with_id)
             except ClientDisconnect:
                 log.info("the client hung up")
-            except Exception:
+            except Exception as error:
                 log.exception("a request broke", path=scope["path"])
                 if not status:
-                    await _broken(HttpRequest(scope))(scope, receive, send_with_id)
+                    reply = await _broken(HttpRequest(scope), error)
+                    await reply(scope, receive, send_with_id)
             milliseconds = round((time.perf_counter() - started) * 1000, 1)
             log.info(
                 "request",
@@ -279,7 +307,7 @@ class Trace:
             )
 
 
-def _broken(request: HttpRequest) -> Response:
+async def _broken(request: HttpRequest, _: Exception) -> Response:
     """A bug, in the words of the dialect whose path it happened under."""
     path, trace_id = request.url.path, request.state.trace_id
     if path.startswith("/captcha"):

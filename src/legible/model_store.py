@@ -1,12 +1,10 @@
 """ONNX Runtime sessions for the models named in `models.toml`, each verified by checksum and opened once."""
 
-import ctypes
 import hashlib
 import os
 import threading
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -14,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from legible import memory
 
 # Asked for when it is imported: else ONNX Runtime gives this machine an id and reports its use to Microsoft.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -78,11 +78,6 @@ def load(name: str) -> Model:
     with _open_lock:
         if name not in _models:
             _models[name] = Model(model_files()[name])
-            _give_memory_back()
+            # Opening a session leaves free pages in the heap (20 MB for six models).
+            memory.trim()
         return _models[name]
-
-
-def _give_memory_back() -> None:
-    """Opening a session leaves free pages in the heap, that glibc keeps (20 MB for six models)."""
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -1,7 +1,7 @@
 """A span of OpenTelemetry for each request, with the stages of its call: for those who set a collector."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib.metadata import version
 
@@ -35,14 +35,13 @@ class TracedMetrics(Metrics):
             said = {"dialect": dialect, "kind": kind or "unknown", "outcome": outcome}
             span.set_attributes({f"legible.{name}": str(value) for name, value in said.items()})
 
+    def stage(self, name: str) -> AbstractContextManager[object]:
+        timed = super().stage(name)
+        return self._span(name, timed) if get_current_span().is_recording() else timed
+
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        span = get_current_span()
-        if not span.is_recording():
-            with super().stage(name):
-                yield
-            return
-        with super().stage(name), self.tracer.start_as_current_span(name):
+    def _span(self, name: str, timed: AbstractContextManager[object]) -> Iterator[None]:
+        with timed, self.tracer.start_as_current_span(name):
             yield
 
     def close(self) -> None:

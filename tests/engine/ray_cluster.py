@@ -7,12 +7,13 @@ a power cut would, "replica" kills a recognizer's process, "hang" stops one. Eac
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TypeVar
 
 from ray.cluster_utils import Cluster
+
+from tests.processes import command_line, descendants
 
 T = TypeVar("T")
 # The machine has fewer cores; for Ray they are only numbers.
@@ -48,30 +49,6 @@ def send(number: signal.Signals) -> int:
     found = min(pid for pid in descendants(os.getpid()) if b"ray::ServeReplica" in command_line(pid))
     os.kill(found, number)
     return found
-
-
-def descendants(root: int) -> Iterator[int]:
-    parents = {int(path.name): parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
-    for pid in parents:
-        above: int | None = pid
-        while above and above != root:
-            above = parents.get(above)
-        if above == root:
-            yield pid
-
-
-def parent(process: Path) -> int:
-    try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0  # it has just ended
-
-
-def command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 if __name__ == "__main__":

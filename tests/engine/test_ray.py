@@ -199,6 +199,32 @@ def test_without_token_authentication_it_does_not_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.parametrize("names_it", [True, False])
+def test_a_cluster_with_another_token_is_refused_in_a_sentence(
+    cluster: Cluster, names_it: bool, tmp_path: Path
+) -> None:
+    settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    # Without its address, Ray finds the cluster among the processes of the machine.
+    settings |= {"RAY_ADDRESS": cluster.address} if names_it else {"RAY_TMPDIR": str(tmp_path)}
+    ran = run("serve", "--engine", "ray", "--data", tmp_path, folder=tmp_path, **settings)
+    assert (ran.code, "the same token" in ran.err) == (1, True), ran
+
+
+def test_a_cluster_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+    hangs = (
+        "import sys, time; from legible.cli import main, serve; from legible.engine import ray;"
+        " ray.connect = lambda: time.sleep(100); serve.RAY_SECONDS = 0.1; main()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", hangs, "serve", "--engine", "ray", "--data", tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, "Ray did not answer within 0.1 seconds" in ran.stderr) == (1, True), ran
+
+
+@pytest.mark.timeout(200)
 def test_a_cluster_that_takes_anybody_is_refused_in_a_sentence(tmp_path: Path) -> None:
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     with running(1, tmp_path / "ray.log", RAY_AUTH_MODE="disabled") as open_cluster:

@@ -1,7 +1,6 @@
 """`legible serve`: the service, and on its first run an administrator, a key and a curl line to paste."""
 
 import asyncio
-import ctypes
 import logging
 import os
 import secrets
@@ -9,7 +8,7 @@ import shlex
 import signal
 import socket
 import sys
-from contextlib import suppress
+import threading
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from legible import memory
 from legible.cli.common import Data, DatabaseUrl, Failure, open_database, settings
 from legible.money import yuan
 from legible.settings import Settings
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 ADMINISTRATOR = "admin@localhost"
 TEXT_TYPE = 50200
 LAST_REQUESTS_SECONDS = 0.3
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-LARGE_BYTES = 128 * 1024
+RAY_SECONDS = 60  # it gives up by itself after 20 to 30, mostly
 FIRST_INHERITED = 3  # by sd_listen_fds(3)
 SAMPLE_PICTURE = Path(str(files("legible"))) / "samples" / "text.png"
 
@@ -75,7 +74,7 @@ def serve(
     chosen = settings(data, database, host=host, port=port, redis_url=redis, engine=engine)
     if chosen.engine == "ray":
         _connect_to_ray()
-    _give_memory_back()
+    memory.give_large_blocks_back()
     listener = _listen(chosen.host, chosen.port)
     with open_database(data, database, create=True):
         pass  # the schema is up to date now
@@ -94,19 +93,26 @@ def _connect_to_ray() -> None:
         from legible.engine import ray
     except ModuleNotFoundError as error:
         raise Failure(f"--engine ray needs the package {error.name}: install legible[ray].") from None
+    patience = threading.Timer(RAY_SECONDS, _give_up)
+    patience.daemon = True
+    patience.start()
     try:
         ray.connect()
     except ray.Unfit as unfit:
         raise Failure(str(unfit)) from None
+    finally:
+        patience.cancel()
 
 
-def _give_memory_back() -> None:
-    """Large blocks come from the system and go back to it. Left alone, glibc cuts ever larger ones out of its
-    heaps, and what bodies of 6 MB leave behind there stays: a hundred megabytes after thirty of them."""
-    with suppress(AttributeError, OSError, TypeError):
-        allocator = ctypes.CDLL(None)
-        allocator.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
-        allocator.mallopt(M_TRIM_THRESHOLD, 8 * LARGE_BYTES)
+def _give_up() -> None:
+    """Ray may wait without end for a cluster that does not answer, in code that hears no signal."""
+    print(
+        f"legible: Ray did not answer within {RAY_SECONDS} seconds: see with `ray status` whether this "
+        "machine is in a cluster, and whether this server has the same token (docs/deploy.md).",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(1)
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:
@@ -156,6 +162,7 @@ def _server(chosen: Settings, url: str) -> "uvicorn.Server":
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
+                memory.settle()
                 await asyncio.to_thread(_greet, app.state.parts, url)
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -133,7 +133,7 @@ class Desk:
         started = time.time()
         with self.metrics.stage("read"):
             body = await read_body(request, self.settings.max_body_bytes)
-        ask = Ask(request.url.path, client_address(request), request.state.trace_id, started, body)
+        ask = Ask(request.scope["path"], client_address(request), request.state.trace_id, started, body)
         try:
             ask.token = idempotency_token(request.headers)
         except InvalidField as refusal:

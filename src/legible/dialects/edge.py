@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -161,7 +162,11 @@ def bearer_key(headers: Headers) -> str | None:
 def client_address(request: Request) -> str:
     """Who is calling, as an IP address ("" when it cannot be told);
     proxies that are trusted were looked through."""
-    host = request.client.host if request.client else ""
+    return _address(request.client.host) if request.client else ""
+
+
+@lru_cache(maxsize=1024)
+def _address(host: str) -> str:
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:

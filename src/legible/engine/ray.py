@@ -205,8 +205,8 @@ def _join() -> None:
     except (AuthenticationError, ConnectionError, RuntimeError, TimeoutError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise Unfit(
-            f"This machine is in no Ray cluster ({reason}): join one with `ray start`, "
-            "and give this server the same token (docs/deploy.md)."
+            f"This machine is in no Ray cluster that this server's token opens ({reason}): join one with "
+            "`ray start`, and give this server the same token (docs/deploy.md)."
         ) from None
 
 
