@@ -223,7 +223,8 @@ def test_the_weights_are_small_and_name_their_labels(name: str) -> None:
     network = model.tile_network() if name == "grid" else model.scene_network()
     assert set(network.labels) == set(LABELS)
     assert sum(model_files()[each].path.stat().st_size for each in ("grid", "grid_scene")) <= 12_000_000
-    assert network.calibration.slope > 0
+    assert set(network.calibrations) == set(network.labels)
+    assert all(each.slope > 0 for each in network.calibrations.values())
 
 
 @pytest.mark.parametrize("side", [100, 300, 450])

@@ -76,7 +76,11 @@ def load(folder: Path, cache: Path) -> Tiles:
         store(cache, vars(_read(folder)))
     stored = dict(np.load(cache))
     stored["names"] = stored["names"].tolist()
-    return Tiles(**stored)  # type: ignore[arg-type]
+    tiles = Tiles(**stored)  # type: ignore[arg-type]
+    for i, (labels, _) in corrected(tiles).items():
+        tiles.positive[i] = np.isin(np.arange(OTHER), labels)
+        tiles.main[i] = labels[0] if labels else OTHER
+    return tiles
 
 
 def boxes(tiles: Tiles, teachers: Path, cache: Path) -> NDArray[np.float32]:
@@ -252,27 +256,44 @@ def _suppressed(
 
 
 # Second labels. A tile has one label although it may hold more, so what teachers see is not counted against
-# the network.
+# the network, and counts for it where they are sure.
+
+LEAST_SECOND, SECOND = 0.25, 0.5
 
 
 def targets(tiles: Tiles, seen: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(N, 17) target probabilities and weights for a tile: 1 and 1 for its labels, soft or without weight in
     doubt."""
     target, weight = tiles.positive.astype(np.float32), np.ones(tiles.positive.shape, np.float32)
-    names = {number: name for name, number in COCO.items()}
+    names = {number: name for name, number in COCO.items()} | {TRUCK: "car"}
+    surest = np.zeros_like(target)
     for index, kind, score in seen[:, :3]:
-        column = FOLDERS.index("car" if int(kind) == TRUCK else names[int(kind)])
-        i = int(index)
-        if tiles.positive[i, column] or score < 0.25:
-            continue
-        weight[i, column] = 0.0 if weight[i, column] < 0.5 or score < 0.6 or int(kind) == TRUCK else 0.7
-        if weight[i, column]:
-            target[i, column] = 0.85
+        # A truck is a car for some people.
+        at = int(index), CLASS[names[int(kind)]]
+        surest[at] = max(surest[at], score if int(kind) != TRUCK else min(score, SECOND - 0.01))
+    beyond = target == 0
+    weight[beyond & (surest >= LEAST_SECOND)] = 0.0
+    second = beyond & (surest >= SECOND)
+    target[second], weight[second] = 0.9, 0.8
+    for i, (_, unsure) in corrected(tiles).items():
+        target[i, unsure], weight[i, unsure] = 1, 0
     # A school bus is a bus, and a taxi is a car, for people who click.
     for part, whole in (("taxi", "car"), ("school_bus", "bus")):
-        both = tiles.positive[:, FOLDERS.index(part)] == 1
+        both = (target * weight)[:, FOLDERS.index(part)] == 1
         target[both, FOLDERS.index(whole)], weight[both, FOLDERS.index(whole)] = 1.0, 1.0
     return target, weight
+
+
+def corrected(tiles: Tiles) -> dict[int, tuple[list[int], list[int]]]:
+    """Training tiles that were looked at because a network contradicted their label: the labels that are
+    there, and those that may or may not be."""
+    index = {name: i for i, name in enumerate(tiles.names)}
+    with (HERE / "corrected.tsv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    labels, unsure = (
+        [[CLASS[name] for name in row[key].split()] for row in rows] for key in ("labels", "unsure")
+    )
+    return {index[row["file"]]: each for row, *each in zip(rows, labels, unsure, strict=True)}  # type: ignore[misc]
 
 
 def looked_at(tiles: Tiles) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
@@ -280,7 +301,8 @@ def looked_at(tiles: Tiles) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArr
     are: all where data, networks and detectors named more than one label; who named which was hidden."""
     positive, main, seen = tiles.positive.copy(), tiles.main.copy(), np.zeros(len(tiles.main), bool)
     # A school bus is a bus, and a taxi is a car, for people who click.
-    positive[positive[:, FOLDERS.index("school_bus")] == 1, FOLDERS.index("bus")] = 1
+    for part, whole in (("taxi", "car"), ("school_bus", "bus")):
+        positive[positive[:, FOLDERS.index(part)] == 1, FOLDERS.index(whole)] = 1
     index = {name: i for i, name in enumerate(tiles.names)}
     with (HERE / "looked_at.tsv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):
@@ -290,6 +312,75 @@ def looked_at(tiles: Tiles) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArr
             if main[i] not in labels:
                 main[i] = labels[0] if labels else OTHER
     return positive, main, seen
+
+
+# Small things in tiles of other labels, as challenges have them: cut out of one tile, laid into another.
+
+# How often each label is laid in.
+LAID = {"car": 3.0, "motorcycle": 2.0, "bicycle": 2.0, "traffic_light": 2.0, "bus": 1.0, "fire_hydrant": 0.5,
+        "chimney": 0.5, "stairs": 0.5}  # fmt: skip
+CUT_SURE = 0.55
+
+
+class Cutouts:
+    """What detectors are sure of in training tiles, and what was boxed by hand, to be laid into other tiles
+    (Dwibedi et al. 2017)."""
+
+    def __init__(self, tiles: Tiles, seen: NDArray[np.float32], rng: np.random.Generator) -> None:
+        self.tiles, self.rng = tiles, rng
+        names = {number: name for name, number in COCO.items()}
+        found: dict[str, list[tuple[int, NDArray[np.float32]]]] = {name: [] for name in LAID}
+        for row in seen:
+            name, i, side = names.get(int(row[1])), int(row[0]), max(row[5] - row[3], row[6] - row[4])
+            if name in found and row[2] >= CUT_SURE and 0.15 < side < 0.8 and tiles.split[i] == TRAIN:
+                found[name].append((i, row[3:7]))
+        for i, hand in boxed(tiles).items():
+            name = FOLDERS[tiles.main[i]] if tiles.main[i] != OTHER else ""
+            if name in found:
+                found[name] += [(i, box[2:6]) for box in hand]
+        self.found = {name: each for name, each in found.items() if each}
+        often = np.array([LAID[name] for name in self.found])
+        self.often = often / often.sum()
+
+    def lay(self, tile: Pixels) -> tuple[Pixels, int]:
+        """The tile with something small laid into it, off its middle, and the label of that."""
+        name = list(self.found)[int(self.rng.choice(len(self.often), p=self.often))]
+        i, box = self.found[name][int(self.rng.integers(len(self.found[name])))]
+        wide = np.array([box[2] - box[0], box[3] - box[1]] * 2) * [-0.12, -0.12, 0.12, 0.12]
+        x0, y0, x1, y1 = np.clip((box + wide) * SIDE, 0, SIDE).astype(int)
+        cut = self.tiles.pixels[i][y0:y1, x0:x1]
+        zoom = min(1.0, SIDE * self.rng.uniform(0.2, 0.5) / max(cut.shape[:2]))
+        width, height = (max(4, int(side * zoom)) for side in (cut.shape[1], cut.shape[0]))
+        cut = cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA)
+        if self.rng.random() < 0.5:
+            cut = cut[:, ::-1]
+        # Three places are tried, and the one farthest from the middle is taken.
+        places = self.rng.random((3, 2)) * [SIDE - height, SIDE - width]
+        middles = np.abs(places + (np.array([height, width]) - SIDE) / 2).max(1)
+        y, x = places[int(middles.argmax())].astype(int)
+        mask = np.zeros((height, width, 1), np.float32)
+        edge = max(1, min(height, width) // 10)
+        mask[edge:-edge, edge:-edge] = 1
+        mask = cv2.blur(mask, (2 * edge + 1, 2 * edge + 1))[..., None]
+        laid = tile.copy()
+        under = laid[y : y + height, x : x + width]
+        laid[y : y + height, x : x + width] = (mask * cut + (1 - mask) * under).astype(np.uint8)
+        return laid, CLASS[name]
+
+
+BY_HAND = -1  # class of a box that was drawn by hand
+
+
+def boxed(tiles: Tiles) -> dict[int, list[NDArray[np.float32]]]:
+    """Boxes drawn by hand in training tiles around what no detector knows, a few for what lies aslant: rows
+    of class, score, x0, y0, x1, y1."""
+    index = {name: i for i, name in enumerate(tiles.names)}
+    found = {}
+    with (HERE / "boxed.tsv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            edges = [[float(edge) for edge in box.split()] for box in row["boxes"].split("; ")]
+            found[index[row["file"]]] = [np.array([BY_HAND, 1.0, *box], np.float32) for box in edges]
+    return found
 
 
 # Spoiling, as challenges and screenshots do it.
@@ -324,7 +415,8 @@ def spoiled(rgb: Pixels, rng: np.random.Generator) -> Pixels:
         x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.6))
     style = rng.random()
     if style < 0.16:
-        x = x + rng.normal(0, rng.uniform(8, 60), x.shape if rng.random() < 0.6 else (*x.shape[:2], 1))
+        shape = x.shape if rng.random() < 0.6 else (*x.shape[:2], 1)
+        x = x + np.float32(rng.uniform(8, 60)) * rng.standard_normal(shape, np.float32)
     elif style < 0.20:
         y, z = np.mgrid[: x.shape[0], : x.shape[1]] * (np.pi / rng.uniform(1.6, 3.0))
         x = (

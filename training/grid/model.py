@@ -19,8 +19,8 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-# Blocks up to this one stay as ImageNet made them: they see edges and colours, and are slow to train.
-FROZEN = 4
+# Blocks up to this one stay as they are: they see edges and colours, and are slow to train.
+FROZEN = 5
 WIDTH = 1280
 
 

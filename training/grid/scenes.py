@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src")]
 
-from data import COCO, FOLDERS, OTHER, SIDE, TRUCK, Pixels, Tiles, find_boxes, spoiled, store  # noqa: E402
+from data import COCO, FOLDERS, OTHER, SIDE, TRUCK, Pixels, Tiles, boxed, find_boxes, spoiled, store  # noqa: E402
 
 from legible.recognizers.grid.preprocess import SCENE_PX  # noqa: E402
 
@@ -27,7 +27,6 @@ OF_LABEL = 500  # tiles of a label that scenes are made of, at most
 AT_ONCE = 2  # tiles across one picture of a detector: about as large as things are in its training
 # The label that a detector's class stands for in a tile of another label.
 WITHIN = {"taxi": 2, "school_bus": 5, "tractor": TRUCK}
-BY_HAND = -1  # class of a box that was drawn by hand
 VOTES = (0.65, 0.35)  # of the two detectors
 SURE = 0.3  # a box counts from this score on; the best one of the label that the tile is said to show always
 LEAST = 0.04
@@ -90,18 +89,6 @@ def marked(tiles: Tiles) -> list[Marked]:
     return found
 
 
-def boxed(tiles: Tiles) -> dict[int, list[NDArray[np.float32]]]:
-    """Boxes drawn by hand in training tiles around what no detector knows, a few for what lies aslant, as
-    `Seen.boxes` has them, without the tile."""
-    index = {name: i for i, name in enumerate(tiles.names)}
-    found = {}
-    with (HERE / "boxed.tsv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            edges = [[float(edge) for edge in box.split()] for box in row["boxes"].split("; ")]
-            found[index[row["file"]]] = [np.array([BY_HAND, 1.0, *box], np.float32) for box in edges]
-    return found
-
-
 def detector_class(label: int) -> int | None:
     """COCO's number for a label, or for what a tile of that label is sure to show."""
     name = FOLDERS[label]
@@ -120,13 +107,18 @@ def chosen_tiles(tiles: Tiles, rng: np.random.Generator) -> NDArray[np.int64]:
 def detect(
     tiles: Tiles, rows: NDArray[np.int64], teachers: Path, cache: Path
 ) -> tuple[NDArray[np.float32], ...]:
-    """The boxes of both detectors in these tiles, from `cache` if they were found before."""
-    if not cache.exists():
-        found = find_boxes(tiles.pixels[rows], teachers, AT_ONCE, LEAST)
-        for boxes in found:
-            boxes[:, 0] = rows[boxes[:, 0].astype(int)]
-        store(cache, {"nanodet": found[0], "yolox": found[1]})
-    stored = np.load(cache)
+    """The boxes of both detectors in these tiles, from `cache` where they were found before."""
+    stored = {name: np.zeros((0, 7), np.float32) for name in ("nanodet", "yolox")} | {"rows": rows[:0]}
+    if cache.exists():
+        stored = dict(np.load(cache))
+    new = np.setdiff1d(rows, stored["rows"])
+    if len(new):
+        found = find_boxes(tiles.pixels[new], teachers, AT_ONCE, LEAST)
+        for name, boxes in zip(("nanodet", "yolox"), found, strict=True):
+            boxes[:, 0] = new[boxes[:, 0].astype(int)]
+            stored[name] = np.concatenate([stored[name], boxes])
+        stored["rows"] = np.concatenate([stored["rows"], new])
+        store(cache, stored)
     return _worth_keeping(stored["nanodet"]), _worth_keeping(stored["yolox"])
 
 
@@ -154,9 +146,9 @@ class Scenes:
         self.of_label = {c: [i for i in usable if tiles.main[i] == c] for c in range(OTHER)}
         self.of_label = {c: found for c, found in self.of_label.items() if len(found) >= 8}
         for found in self.of_label.values():
-            # As many scenes of them as of all others, for they are right.
+            # Three times as many scenes of them as of all others, for they are right.
             sure = [i for i in found if i in self.by_hand]
-            found += sure * (len(found) // len(sure) if sure else 0)
+            found += sure * (3 * len(found) // len(sure) if sure else 0)
         often = np.array([OFTEN.get(FOLDERS[c], 1.0) for c in self.of_label])
         self.often, self.rest = often / often.sum(), rows
 

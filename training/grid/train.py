@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import signal
 import sys
 import time
@@ -32,8 +33,10 @@ from data import (  # noqa: E402
     TEST,
     TRAIN,
     VALIDATION,
+    Cutouts,
     Tiles,
     boxes,
+    corrected,
     load,
     store,
     targets,
@@ -43,19 +46,20 @@ from model import TileNet  # noqa: E402
 from scene_model import SceneNet  # noqa: E402
 from scenes import Scene, Scenes, Seen, chosen_tiles, detect, detector_class  # noqa: E402
 
-from legible.recognizers.grid.preprocess import tensor  # noqa: E402
+from legible.recognizers.grid.preprocess import TILE_PX, scaled, tensor  # noqa: E402
 
 BATCH = 64
-LR = 3e-4  # AdamW, for the blocks
-LR_HEAD = 2e-3
+LR = 2e-4  # AdamW, for the blocks
+LR_HEAD = 1e-3
 WEIGHT_DECAY = 0.02
 EMA = 0.998
 SMOOTH = 0.05  # of each label's certainty: some of them are wrong
 NONE = 2.0  # tiles with none of the labels are drawn this much more often: they are most of a challenge
 BALANCE = 0.5  # a label is drawn as often as its count to this power
 SURE = 0.35  # a second label that the network itself sees in a training tile does not count from here on
+LAID_IN = 0.25  # of the tiles have something small laid in
 # Smaller pictures are quicker to learn from; the last part is at the size that is shipped.
-SMALL, SMALL_UNTIL = 112, 0.6
+SMALL, SMALL_UNTIL = 96, 0.5
 SCENE_BATCH = 16
 SCENES_HELD = 160
 DETECTED = {CLASS[name]: number for name, number in COCO.items()}
@@ -77,7 +81,7 @@ def tile_loss(logits: Tensor, target: Tensor, weight: Tensor, main: Tensor) -> T
     chance = F.log_softmax(logits.masked_fill(~rival, -30.0), 1)
     against = -chance[torch.arange(len(main)), main] * (1 - SMOOTH)
     spread = -(chance * rival).sum(1) / rival.sum(1) * SMOOTH
-    # A tile that is said to have none of the labels, though a detector is sure of one, says nothing.
+    # A tile that is said to have none of the labels, though it may well have one, says nothing.
     known = ~((main == OTHER) & (target > 0.5).any(1))
     return 0.5 * alone + ((against + spread) * known).mean()
 
@@ -192,15 +196,21 @@ class Clock:
             sys.exit("stopped; the same command goes on from the checkpoint")
 
 
-def half(net: nn.Module, average: nn.Module) -> dict[str, Tensor]:
-    """The averages of what is trained of the network, in half precision."""
-    trained = {name for name, each in net.named_parameters() if each.requires_grad}
+def half(net: nn.Module, average: nn.Module, before: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The averages of what is trained of the network, now or `before`, in half precision."""
+    trained = {name for name, each in net.named_parameters() if each.requires_grad} | before.keys()
     return {k: v.half() for k, v in average.state_dict().items() if k in trained}
 
 
-def save(state: dict[str, object]) -> None:
-    part = CHECKPOINT.with_suffix(".part")
-    torch.save(state, part)
+def checkpoint() -> dict[str, object]:
+    return torch.load(CHECKPOINT, map_location="cpu") if CHECKPOINT.exists() else {}
+
+
+def save(**state: object) -> None:
+    """Puts these into the checkpoint; the rest of it may be another run's, which trains the other network."""
+    before = checkpoint()
+    part = CHECKPOINT.with_suffix(f".{os.getpid()}.part")
+    torch.save(before | state, part)
     part.replace(CHECKPOINT)
 
 
@@ -209,12 +219,13 @@ def restore(net: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def train_tiles(a: argparse.Namespace, tiles: Tiles, state: dict[str, object]) -> None:
-    target, weight = targets(tiles, boxes(tiles, a.teachers, BUILD / "boxes.npz"))
+    seen = boxes(tiles, a.teachers, BUILD / "boxes.npz")
+    target, weight = targets(tiles, seen)
+    before: dict[str, Tensor] = state.get("tiles", {})  # type: ignore[assignment]
     nets = [TileNet(OTHER + 1) for _ in range(2)]
     for net in nets:
         net.trunk.load_imagenet(a.teachers / "mobilenet_v2_1.0_float_dequant.pt")
-        if "tiles" in state:
-            restore(net, state["tiles"])  # type: ignore[arg-type]
+        restore(net, before)
     training = Training("tiles", *nets, lr=a.lr)
     training.part = float(state.get("tiles_part", 0.0))  # type: ignore[arg-type]
     rows = np.flatnonzero(tiles.split == TRAIN)
@@ -222,58 +233,57 @@ def train_tiles(a: argparse.Namespace, tiles: Tiles, state: dict[str, object]) -
     often[OTHER] *= NONE
     chance = often[tiles.main[rows]] / often[tiles.main[rows]].sum()
     rng = np.random.default_rng(a.seed + 1000 * int(1e3 * training.part))
-    refreshed = False
+    cutouts = Cutouts(tiles, seen, rng)
+    # What an earlier network saw in a tile, and nobody has looked for, counts neither for nor against it.
+    unsure = doubts(a, tiles, before) & (target < 0.5)
+    unsure[list(corrected(tiles))] = False
+    weight[unsure] = 0.0
 
     def plain(i: NDArray[np.int64]) -> NDArray[np.float32]:
         return tensor(np.stack([view(tiles.pixels[each], rng, spoil=False) for each in i]))
 
     def draw() -> tuple[Tensor, Loss]:
         i = rng.choice(rows, BATCH, p=chance)
-        x = tensor(np.stack([view(tiles.pixels[each], rng) for each in i]))
-        if training.part < SMALL_UNTIL:
-            x = np.stack(
-                [cv2.resize(each.transpose(1, 2, 0), (SMALL, SMALL)).transpose(2, 0, 1) for each in x]
-            )
-        values = [torch.from_numpy(v[i]) for v in (target, weight, tiles.main)]
-        return channels_last(x), lambda logits: tile_loss(logits, *values)
-
-    def refresh() -> None:
-        nonlocal refreshed
-        refreshed = True
-        mask_second_labels(predict(training.average, plain, rows), rows, target, weight)
+        pixels, values = tiles.pixels[i], [v[i] for v in (target, weight, tiles.main)]
+        for n in np.flatnonzero(rng.random(BATCH) < LAID_IN):
+            pixels[n], label = cutouts.lay(pixels[n])
+            values[0][n, label], values[1][n, label] = 1.0, 1.0
+            if values[2][n] == OTHER:
+                values[2][n] = label
+        side = SMALL if training.part < SMALL_UNTIL else TILE_PX
+        x = scaled(np.stack([view(each, rng) for each in pixels]), side)
+        known = [torch.from_numpy(v) for v in values]
+        return channels_last(x), lambda logits: tile_loss(logits, *known)
 
     def done(part: float) -> None:
         own = np.flatnonzero((tiles.split == VALIDATION) & tiles.real)
         share = top1(predict(training.average, plain, own), tiles.positive[own], tiles.main[own])
         print(f"tiles: {part:.2f} of the way, validation top-1 {share:.4f}", flush=True)
-        state.update(tiles=half(training.net, training.average), tiles_part=part)
-        save(state)
-        if part > 0.45 and not refreshed:
-            refresh()
+        save(tiles=half(training.net, training.average, before), tiles_part=part)
 
-    if training.part > 0.5:
-        refresh()
     Clock(a.minutes).run(training, training.part, draw, done)
     own = np.flatnonzero((tiles.split == TEST) & tiles.real)
     share = top1(predict(training.average, plain, own), tiles.positive[own], tiles.main[own])
     print(f"tiles: test top-1 {share:.4f} of {len(own)}", flush=True)
 
 
-def mask_second_labels(
-    logits: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    target: NDArray[np.float32],
-    weight: NDArray[np.float32],
-) -> None:
-    likely = 1 / (1 + np.exp(-logits[:, :OTHER])) > SURE
-    doubt = likely & (target[rows] < 0.5)
-    weight[rows] = np.where(doubt, 0.0, weight[rows])
-    counts = doubt.sum(0)
-    print(
-        "second labels not counted:",
-        {FOLDERS[c]: int(counts[c]) for c in np.argsort(-counts)[:8]},
-        flush=True,
-    )
+def doubts(a: argparse.Namespace, tiles: Tiles, before: dict[str, Tensor]) -> NDArray[np.bool_]:
+    """(N, 17) the labels that the network of the first checkpoint sees in each tile, right or wrong."""
+    cache = BUILD / "doubts.npz"
+    if not cache.exists():
+        if not before:
+            return np.zeros((len(tiles.main), OTHER), bool)
+        net = TileNet(OTHER + 1)
+        net.trunk.load_imagenet(a.teachers / "mobilenet_v2_1.0_float_dequant.pt")
+        restore(net, before)
+        rng = np.random.default_rng(1)
+        logits = predict(
+            net,
+            lambda i: tensor(np.stack([view(tiles.pixels[each], rng, spoil=False) for each in i])),
+            np.arange(len(tiles.main)),
+        )
+        store(cache, {"seen": 1 / (1 + np.exp(-logits[:, :OTHER])) > SURE})
+    return np.load(cache)["seen"]
 
 
 @torch.no_grad()
@@ -333,11 +343,11 @@ def train_scenes(a: argparse.Namespace, tiles: Tiles, state: dict[str, object]) 
         )
         for split in (TRAIN, VALIDATION)
     }
+    before: dict[str, Tensor] = state.get("scenes", {})  # type: ignore[assignment]
     nets = [SceneNet(OTHER) for _ in range(2)]
     for net in nets:
         net.load_detector(a.teachers / "nanodet-plus-m_416.onnx", DETECTED, LIKE)
-        if "scenes" in state:
-            restore(net, state["scenes"])  # type: ignore[arg-type]
+        restore(net, before)
     training = Training("scenes", *nets, lr=a.lr)
     training.part = float(state.get("scenes_part", 0.0))  # type: ignore[arg-type]
     makers[TRAIN].rng = np.random.default_rng(a.seed + 7 + 1000 * int(1e3 * training.part))
@@ -355,8 +365,7 @@ def train_scenes(a: argparse.Namespace, tiles: Tiles, state: dict[str, object]) 
             f"scenes: {part:.2f} of the way, held out exact {exact:.3f}, within Jaccard .75 {near:.3f}",
             flush=True,
         )
-        state.update(scenes=half(training.net, training.average), scenes_part=part)
-        save(state)
+        save(scenes=half(training.net, training.average, before), scenes_part=part)
 
     done(training.part)
     Clock(a.minutes).run(training, training.part, draw, done)
@@ -392,12 +401,13 @@ def main() -> None:
     torch.manual_seed(a.seed)
     torch.set_num_threads(a.threads)
     cv2.setNumThreads(1)
-    state: dict[str, object] = torch.load(CHECKPOINT, map_location="cpu") if CHECKPOINT.exists() else {}
+    state = checkpoint()
     if a.again:
         state.pop(f"{a.only or 'tiles'}_part", None)
     tiles = load(a.tiles, BUILD / "tiles.npz")
     if a.only != "scenes":
         train_tiles(a, tiles, state)
+        state |= {"tiles": checkpoint()["tiles"]}
     if a.only != "tiles":
         train_scenes(a, tiles, state)
 

@@ -34,17 +34,18 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A model, the label ids of its outputs, and what its logits are worth."""
+    """A model, the label ids of its outputs, and what its logits are worth, label by label."""
 
     model: Model
     labels: tuple[str, ...]
-    calibration: Calibration
+    calibrations: dict[str, Calibration]
 
 
 def _network(name: str) -> Network:
     model = load(name)
-    table = json.loads(model.metadata["calibration"])
-    return Network(model, tuple(json.loads(model.metadata["labels"])), Calibration(**table))
+    table = json.loads(model.metadata["calibrations"])
+    calibrations = {label: Calibration(**facts) for label, facts in table.items()}
+    return Network(model, tuple(json.loads(model.metadata["labels"])), calibrations)
 
 
 @cache
@@ -69,7 +70,7 @@ def likelihoods(tensor: Floats, label: str) -> Floats:
     network = tile_network()
     logits = network.model.run(tensor)[0]
     own = columns(network.labels, label)
-    return network.calibration(logits[:, own].max(1), margins(logits, own))
+    return network.calibrations[label](logits[:, own].max(1), margins(logits, own))
 
 
 def margins(logits: Floats, own: list[int]) -> Floats:
@@ -84,7 +85,7 @@ def scene_likelihoods(tensor: Floats, label: str) -> Floats:
     """(1, 3, S, S) scene -> (16,) log likelihood ratios of the label touching each cell."""
     network = scene_network()
     logits = network.model.run(tensor)[0][0, columns(network.labels, label)].max(0).ravel()
-    return network.calibration(logits, scene_margins(logits))
+    return network.calibrations[label](logits, scene_margins(logits))
 
 
 def scene_margins(logits: Floats) -> Floats:

@@ -47,18 +47,19 @@ def tiles(rgb: Pixels, count: int) -> Pixels:
 
 def tensor(pixels: Pixels) -> Floats:
     """(N, h, w, 3) tiles -> (N, 3, 128, 128) in -1..1."""
-    return _scaled(pixels, TILE_PX)
+    return scaled(pixels, TILE_PX)
 
 
 def scene_tensor(rgb: Pixels) -> Floats:
     """A (h, w, 3) scene -> (1, 3, 320, 320) in -1..1."""
-    return _scaled(rgb[None], SCENE_PX)
+    return scaled(rgb[None], SCENE_PX)
 
 
-def _scaled(pixels: Pixels, side: int) -> Floats:
+def scaled(pixels: Pixels, side: int) -> Floats:
+    """(N, h, w, 3) pictures -> (N, 3, side, side) in -1..1."""
     method = cv2.INTER_AREA if pixels.shape[1] > side else cv2.INTER_LINEAR
     resized = np.stack([cv2.resize(each, (side, side), interpolation=method) for each in pixels])
-    scaled: Floats = np.ascontiguousarray(resized.transpose(0, 3, 1, 2), np.float32)
-    scaled /= 128
-    scaled -= 1
-    return scaled
+    values: Floats = np.ascontiguousarray(resized.transpose(0, 3, 1, 2), np.float32)
+    values /= 128
+    values -= 1
+    return values
