@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from legible import images
 from legible.errors import InvalidField, InvalidImage, RecognitionFailed
 from legible.recognizers.click import MOST_IMAGES, recognize, supported, tiles
 from legible.recognizers.click.decode import CALIBRATIONS
@@ -29,6 +30,8 @@ from legible.tasks import ClickAnswer, ClickOptions, Kind, Task
 
 SAMPLES = Path(__file__).parent / "samples" / "click"
 LABELS: list[dict[str, Any]] = json.loads((SAMPLES / "labels.json").read_text())
+# How much page is around a scene, in pixels.
+TOP, LEFT, BELOW = 80, 14, 44
 ODD = "Please click on the object that appears only once."
 
 
@@ -48,6 +51,18 @@ def encoded(pixels: NDArray[np.uint8]) -> bytes:
 
 def plain(width: int, height: int) -> bytes:
     return encoded(np.full((height, width, 3), 200, np.uint8))
+
+
+def on_page(file: Path, paper: int) -> NDArray[np.uint8]:
+    """A sample as a screenshot has it: with a band of words over it, a margin, and a button below."""
+    scene = images.decode(file.read_bytes()).rgb
+    height, width = scene.shape[:2]
+    page = np.full((TOP + height + BELOW, width + 2 * LEFT, 3), paper, np.uint8)
+    page[: TOP - 12] = (0, 110, 140)
+    page[20:50:2, 15:200:3] = 255
+    page[-30:-12, -90:-15] = (70, 70, 70)
+    page[TOP : TOP + height, LEFT : LEFT + width] = scene
+    return page
 
 
 def hit(points: tuple[tuple[int, int], ...], wanted: list[list[int]]) -> bool:
@@ -71,6 +86,17 @@ def test_the_point_is_in_pixels_of_the_picture_that_was_sent(factor: float) -> N
     answer = ask(ODD, encoded(np.asarray(picture.resize(size, Image.Resampling.BICUBIC))))
     assert answer.size == size
     assert hit(answer.points, [[value * factor for value in place] for place in label["wanted"]])
+
+
+@pytest.mark.parametrize("file", ["odd-1.jpg", "odd-4.jpg", "named-heart.png"])
+@pytest.mark.parametrize("paper", [250, 30])
+def test_a_scene_on_a_page_is_found_first(file: str, paper: int) -> None:
+    label = next(label for label in LABELS if label["file"] == file)
+    page = on_page(SAMPLES / file, paper)
+    answer = ask(label["question"], encoded(page))
+    wanted = [[x + LEFT, y + TOP, radius] for x, y, radius in label["wanted"]]
+    assert hit(answer.points, wanted)
+    assert answer.size == page.shape[1::-1]
 
 
 def test_chinese_asks_the_same() -> None:

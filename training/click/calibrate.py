@@ -1,9 +1,10 @@
 """Measures the click rules on drawn scenes of the five levels, and fits how sure each margin makes them.
 
-    python -m training.click.calibrate [--count 100] [--seed 1] [--fit]
+    python -m training.click.calibrate [--count 100] [--seed 1] [--fit | --pages]
     python -m training.click.calibrate --named BANK PHOTOS TILES [--count 100] [--fit]
 
 `--fit` prints the constants of `decode.py`; measure with another seed than the one they were fitted on.
+`--pages` puts every scene on a page, as screenshots have it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from training.click.data import LEVELS, Asked, Scene, scene
+from training.click.data import LEVELS, Asked, Scene, on_page, scene
 from training.click.named import Views, load
 from training.click.scenes import Bank, Scenes, grounds
 from training.click.vocabulary import CLASSES
@@ -63,10 +64,10 @@ def measured(drawn: Scene, level: int, *, alone: bool = False) -> Row:
     reading = read_alone(canvas, question) if alone else best_reading(canvas, question)
     seconds = time.process_time() - start
     view, choice = reading.view, reading.choice
-    points = [(view.places[i, :2] + 0.5) / canvas.scale for i in choice.objects]
+    points = canvas.in_picture(view.places[list(choice.objects)])[:, :2]
     wanted = [place for place in drawn.places if place.wanted]
     hit = [any(np.hypot(x - p.x, y - p.y) <= p.radius for x, y in points) for p in wanted]
-    right = bool(points) and all(hit) and len(points) == len(wanted)
+    right = len(points) > 0 and all(hit) and len(points) == len(wanted)
     margin = choice.margin if choice.objects else -1.0
     return Row(drawn.asked, level, question.rule, view.kind, margin, right, seconds)
 
@@ -78,12 +79,13 @@ def read_alone(canvas: Canvas, question: Question) -> Reading:
     return read(look_at_things(canvas) if discs is None else discs, question.rule, count)
 
 
-def rows(count: int, seed: int, *, alone: bool = False) -> Iterator[Row]:
+def rows(count: int, seed: int, *, alone: bool = False, pages: bool = False) -> Iterator[Row]:
     for asked, levels in DRAWN.items():
         for level in levels:
             rng = np.random.default_rng((seed, level, list(Asked).index(asked)))
             for _ in range(count if asked is Asked.ODD else count // 2):
-                yield measured(scene(rng, level, asked), level, alone=alone)
+                drawn = scene(rng, level, asked)
+                yield measured(on_page(rng, drawn) if pages else drawn, level, alone=alone)
 
 
 def named_rows(paths: list[Path], count: int, seed: int) -> Iterator[Row]:
@@ -109,7 +111,7 @@ def named_row(noun: str, rgb: NDArray[np.uint8], place: tuple[float, ...]) -> Ro
     canvas = preprocess(picture)
     reading = look_for(noun, picture, canvas, 1)
     seconds = time.process_time() - start
-    points = [(reading.view.places[i, :2] + 0.5) / canvas.scale for i in reading.choice.objects]
+    points = canvas.in_picture(reading.view.places[list(reading.choice.objects)])[:, :2]
     right = any(np.hypot(x - place[0], y - place[1]) <= place[2] for x, y in points)
     margin = reading.choice.margin if reading.choice.objects else -1.0
     return Row(None, 0, Rule.NAMED_POINT, "things", margin, right, seconds)
@@ -182,12 +184,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--pages", action="store_true")
     parser.add_argument("--named", type=Path, nargs=3, metavar=("BANK", "PHOTOS", "TILES"))
     arguments = parser.parse_args()
     if arguments.named:
         done = list(named_rows(arguments.named, arguments.count, arguments.seed))
     else:
-        done = list(rows(arguments.count, arguments.seed, alone=arguments.fit))
+        done = list(rows(arguments.count, arguments.seed, alone=arguments.fit, pages=arguments.pages))
     if arguments.fit:
         constants(done)
     else:

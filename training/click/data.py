@@ -623,6 +623,41 @@ def _noised(rng: Rng, rgb: Image, level: int) -> Image:
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
+def on_page(rng: Rng, drawn: Scene) -> Scene:
+    """The scene as a screenshot has it: on flat paper with a band of words above, a button below, or neither,
+    and a margin of any width."""
+    height, width = drawn.rgb.shape[:2]
+    # Right, bottom, left.
+    margins = rng.integers(4, 60, 3) * (rng.random(3) < 0.7)
+    band = int(rng.integers(50, 150)) if rng.random() < 0.8 else 0
+    top = band + (int(rng.integers(4, 30)) if rng.random() < 0.6 or not band else 0)
+    bottom = int(margins[1]) + (int(rng.integers(30, 90)) if rng.random() < 0.5 else 0)
+    left, right = int(margins[2]), int(margins[0])
+    paper = int(rng.choice([255, 250, 240, 225, 45, 25]))
+    page = np.full((top + height + bottom, left + width + right, 3), paper, np.uint8)
+    if band:
+        page[:band] = _colour(rng) if rng.random() < 0.5 else paper
+        _write(rng, page[:band], int(rng.integers(1, 4)))
+    if bottom > 30:
+        _write(rng, page[top + height + 4 :, -min(page.shape[1], 150) :], 1)
+    page[top : top + height, left : left + width] = drawn.rgb
+    mask = np.zeros(page.shape[:2], np.uint8)
+    mask[top : top + height, left : left + width] = drawn.mask
+    places = tuple(Place(p.x + left, p.y + top, p.radius, p.wanted) for p in drawn.places)
+    _, data = cv2.imencode(".jpg", page[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(75, 96))])
+    rgb = np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    return Scene(rgb, drawn.asked, places, mask)
+
+
+def _write(rng: Rng, paper: Image, lines: int) -> None:
+    """Lines of letters, in a colour that can be read."""
+    ink = (30, 30, 30) if paper[0, 0].mean() > 128 else (235, 235, 235)
+    for line in range(lines):
+        words = "".join(chr(int(c)) for c in rng.integers(97, 123, int(rng.integers(8, 30))))
+        spot = 10, round((line + 0.7) * paper.shape[0] / lines)
+        cv2.putText(paper, words, spot, cv2.FONT_HERSHEY_SIMPLEX, rng.uniform(0.5, 0.9), ink, 1, cv2.LINE_AA)
+
+
 def sheet(level: int, seed: int, asked: Asked) -> Image:
     """Twelve scenes with a ring around what is wanted."""
     rng = np.random.default_rng((seed, level))

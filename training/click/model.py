@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from training.grid.model import WIDTH, Trunk
-from training.slider.model import Block
+from training.maps import Block, MapNet
 
 # Channels at strides 2, 4, 8 and 16; dilations at stride 16, to see what is there again elsewhere.
 STEM, FINE, MIDDLE, COARSE = 16, 32, 64, 96
@@ -17,42 +17,14 @@ DILATIONS = (1, 2, 4, 1)
 MAPS = 3
 
 
-class ObjectNet(nn.Module):
+class ObjectNet(MapNet):
     """(N, 4, H, W) in -1..1 -> (N, 3, H / 4, W / 4): logits of centres and of being inside, and the logarithm
     of the radius in units of 16 pixels."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.stem = Block(4, STEM, stride=2)
-        self.fine = nn.Sequential(Block(STEM, FINE, stride=2), Block(FINE, FINE))
-        self.middle = nn.Sequential(
-            Block(FINE, MIDDLE, stride=2), Block(MIDDLE, MIDDLE), Block(MIDDLE, MIDDLE)
-        )
-        deep = [Block(COARSE, COARSE, dilation=dilation) for dilation in DILATIONS]
-        self.coarse = nn.Sequential(Block(MIDDLE, COARSE, stride=2), *deep)
-        self.to_middle = Block(COARSE, MIDDLE, kernel=1)
-        self.join_middle = Block(MIDDLE, MIDDLE)
-        self.to_fine = Block(MIDDLE, FINE, kernel=1)
-        self.join_fine = Block(FINE, FINE)
-        self.head = nn.Conv2d(FINE, MAPS, 1)
+        fine = nn.Sequential(Block(STEM, FINE, stride=2), Block(FINE, FINE))
+        super().__init__(4, (STEM, FINE, MIDDLE, COARSE), fine, DILATIONS, MAPS)
         self.head.bias.data[:] = torch.tensor([-4.0, -1.5, 0.0])
-
-    def forward(self, x: Tensor) -> Tensor:
-        fine = self.fine(self.stem(x))
-        middle = self.middle(fine)
-        up = self.to_middle(self.coarse(middle))
-        middle = self.join_middle(middle + F.interpolate(up, scale_factor=2.0))
-        fine = self.join_fine(fine + F.interpolate(self.to_fine(middle), scale_factor=2.0))
-        return self.head(fine)  # type: ignore[no-any-return]
-
-    def folded(self) -> ObjectNet:
-        """The same network for serving, its batch norms and identities melted into the kernels. Changes
-        this one."""
-        for name, module in list(self.named_modules()):
-            if isinstance(module, Block):
-                owner = self.get_submodule(name.rpartition(".")[0])
-                setattr(owner, name.rpartition(".")[2], nn.Sequential(module.folded(), nn.ReLU(inplace=True)))
-        return self
 
 
 # Blocks of the trunk up to this one stay as ImageNet made them, so that their answers can be kept.
@@ -61,13 +33,19 @@ IMAGENET = 1001
 
 
 class NameNet(nn.Module):
-    """(N, 3, 112, 112) in -1..1 -> (N, classes) logits of one of `groups`, the last for none of them.
+    """(N, 3, 128, 128) in -1..1 -> (N, classes) logits of one of `groups`, the last for none of them.
 
     A class is what ImageNet's labels for it say together, or what one more row of its own says: so photos are
-    known from the first step, and drawings are learned beside them.
+    known from the first step, and drawings are learned beside them. A class that ImageNet has not starts as
+    what is `near` it, so that photos of it look more like it than like anything else.
     """
 
-    def __init__(self, groups: Sequence[tuple[int, ...]], weights: Path | None = None) -> None:
+    def __init__(
+        self,
+        groups: Sequence[tuple[int, ...]],
+        weights: Path | None = None,
+        near: Sequence[tuple[int, ...]] = (),
+    ) -> None:
         super().__init__()
         self.trunk = Trunk()
         self.head = nn.Linear(WIDTH, IMAGENET + len(groups))
@@ -78,7 +56,7 @@ class NameNet(nn.Module):
         members[-1, :IMAGENET] = members[:-1, :IMAGENET].sum(0) == 0
         self.register_buffer("members", members)
         if weights is not None:
-            self._start(weights, groups)
+            self._start(weights, [group or like for group, like in zip(groups, near, strict=True)])
 
     def _start(self, weights: Path, groups: Sequence[tuple[int, ...]]) -> None:
         self.trunk.load_imagenet(weights)
@@ -92,7 +70,7 @@ class NameNet(nn.Module):
                 self.head.bias[row] = bias[own].mean() if own else bias.mean()
 
     def first(self, x: Tensor) -> Tensor:
-        """What the blocks that stay make of pictures: (N, 64, 7, 7)."""
+        """What the blocks that stay make of pictures: (N, 64, 8, 8)."""
         return self.trunk.blocks[:KEPT](x)  # type: ignore[no-any-return]
 
     def pooled(self, x: Tensor) -> Tensor:
@@ -100,9 +78,42 @@ class NameNet(nn.Module):
         return F.relu6(self.trunk.last(self.trunk.blocks[KEPT:](x))).mean((2, 3))
 
     def told(self, x: Tensor) -> Tensor:
-        scores = self.head(F.dropout(x, 0.2, self.training))
-        top = scores.amax(1, keepdim=True)
+        return self.together(self.head(F.dropout(x, 0.2, self.training)))
+
+    def together(self, scores: Tensor) -> Tensor:
+        """(..., 1001 + classes) of the head -> (..., classes)."""
+        top = scores.amax(-1, keepdim=True)
         return torch.log(torch.exp(scores - top) @ self.members.T + 1e-12) + top  # type: ignore[no-any-return, operator]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.told(self.pooled(self.first(x)))
+
+
+# How far to believe what was learned, and what ImageNet knew.
+LEARNED, KNEW = 0.8, 0.2
+
+
+class BothNet(nn.Module):
+    """(N, 3, 128, 128) in -1..1 -> (N, classes) logarithms of probabilities: of the network that learned,
+    mixed with the one that it started from.
+
+    What learns from drawings forgets photos of whatever it has no photo of; what it was before still knows
+    them. The first blocks are those of both.
+    """
+
+    none: Tensor
+
+    def __init__(self, learned: NameNet, before: NameNet) -> None:
+        super().__init__()
+        self.learned, self.before = learned, before
+        none = torch.zeros(2, 1, len(learned.members))
+        # That none of ours is meant was only learned.
+        none[1, :, -1] = -1e4
+        self.register_buffer("none", none)
+        self.register_buffer("shares", torch.tensor([LEARNED, KNEW]).log()[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.learned.first(x)
+        scores = torch.stack([net.head(net.pooled(x)) for net in (self.learned, self.before)])
+        told = torch.log_softmax(self.learned.together(scores) + self.none, 2)
+        return torch.logsumexp(told + self.shares, 0)  # type: ignore[no-any-return, operator]

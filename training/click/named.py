@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +49,11 @@ def load(bank: Bank, tiles: Path | None, held_out: bool) -> Things:
             # Clip art is there twice, in two folders: all of one name stays on one side.
             key = zlib.crc32(f"{source} {name.rsplit(' / ', 1)[-1]}".encode())
             groups[thing or NONE].setdefault(key, []).append((source, bank.rgba[index]))
+    photos = Counter[str]()
     for file in [] if tiles is None else sorted((tiles / TINY).glob("*/*.jpg")):
         thing = FOLDERS.get(file.name.split("_")[0], NONE if file.parent.name == "other" else "")
-        if thing and len(groups[thing]) < MOST_PHOTOS:
+        if thing and photos[thing] < MOST_PHOTOS:
+            photos[thing] += 1
             groups[thing][zlib.crc32(file.name.encode())] = [(PHOTO, file)]
     return Things({name: list(_part(found, held_out)) for name, found in groups.items()})
 
@@ -183,11 +186,12 @@ class Views:
         return scenes._spoiled(rng, picture), places
 
 
-def several(views: Views, counts: dict[str, int]) -> Iterator[tuple[int, Image]]:
-    """So many views of each class, in turn; classes without a picture are left out."""
+def several(views: Views, counts: dict[str, int], source: str | None = None) -> Iterator[tuple[int, Image]]:
+    """So many views of each class, in turn, of any source or of one; classes without a picture are left
+    out."""
     for name, count in counts.items():
         for _ in range(count):
-            picture = views.of(name)
+            picture = views.of(name, source)
             if picture is not None:
                 yield NAMES.index(name), picture
 

@@ -49,16 +49,18 @@ def to_onnx(net: nn.Module, example: torch.Tensor, path: Path, axes: dict[int, s
 
 
 def to_int8(source: Path, target: Path, tensors: Iterator[Floats]) -> None:
-    """First and last layer stay as they are: they cost little, and need their precision."""
+    """First and last layer stay as they are: they cost little, and need their precision. So does what is done
+    with logits, behind the last fully connected layer."""
     prepared = source.with_suffix(".prepared.onnx")
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    layers = [
-        node.name for node in onnx.load(prepared).graph.node if node.op_type in ("Conv", "Gemm", "MatMul")
-    ]
+    nodes = onnx.load(prepared).graph.node
+    layers = [node.name for node in nodes if node.op_type in ("Conv", "Gemm", "MatMul")]
+    heads = [place for place, node in enumerate(nodes) if node.op_type == "Gemm"]
+    behind = [node.name for node in nodes[heads[-1] + 1 :]] if heads else []
     quantize_static(
         prepared, target, Reader(tensors), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        nodes_to_exclude=[layers[0], layers[-1]],
+        nodes_to_exclude=[layers[0], layers[-1], *behind],
         calibrate_method=CalibrationMethod.MinMax,
         extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.02},
     )  # fmt: skip

@@ -24,6 +24,7 @@ from fontTools.pens.svgPathPen import SVGPathPen
 from fontTools.ttLib import TTFont
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from training.click.vocabulary import class_of
 
 Rgba = NDArray[np.uint8]
 
@@ -35,6 +36,11 @@ PICTURES = {".png", ".webp", ".jpg", ".jpeg", ".svg"}
 EMOJI = (*range(0x1F300, 0x1F3FB), *range(0x1F400, 0x1F650), *range(0x1F680, 0x1F6FD),
          *range(0x1F900, 0x1FB00),
          *range(0x2600, 0x27C0), *range(0x2B00, 0x2B60))  # fmt: skip
+# Sets and whose hand they are by: what one hand drew twice is one source.
+ICON_SETS = {
+    "fluent-emoji": "fluent", "fluent-emoji-flat": "fluent", "fxemoji": "fxemoji", "openmoji": "openmoji",
+    "emojione": "emojione", "emojione-v1": "emojione", "noto-v1": "noto",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,22 @@ def twemoji(folder: Path) -> Iterator[tuple[str, str, Image.Image]]:
             f'<g transform="scale(1,-1)">{"".join(paths)}</g></svg>'
         )
         yield unicodedata.name(chr(code), "").lower(), "twemoji", _drawn(svg.encode())
+
+
+def icon_sets(folder: Path) -> Iterator[tuple[str, str, Image.Image]]:
+    """Emoji of several hands from Iconify's sets: those that show a thing we have a noun for, and some
+    others."""
+    for name, source in ICON_SETS.items():
+        icons = json.loads((folder / "icons" / name / "package/icons.json").read_text())
+        for place, (words, icon) in enumerate(icons["icons"].items()):
+            if class_of(words.replace("-", " "), source) is None and place % 12:
+                continue
+            wide, high = (icon.get(key, icons.get(key, 16)) for key in ("width", "height"))
+            svg = (
+                f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+                f'viewBox="0 0 {wide} {high}">{icon["body"]}</svg>'
+            )
+            yield words.replace("-", " "), source, _open(f"{words}.svg", svg.encode())
 
 
 def _glyphs(path: Path, size: int, source: str) -> Iterator[tuple[str, str, Image.Image]]:
@@ -184,7 +206,7 @@ def main() -> None:
     parser.add_argument("bank", type=Path)
     arguments = parser.parse_args()
     entries, pictures = [], []
-    for source in (stamps, noto, twemoji, symbola, gcompris, clip_art):
+    for source in (stamps, noto, twemoji, symbola, gcompris, clip_art, icon_sets):
         before = len(entries)
         for name, origin, picture in source(arguments.folder):
             if (kept := fitted(picture)) is not None:

@@ -14,6 +14,7 @@ class Class:
     """A table of vocabulary.toml."""
 
     imagenet: tuple[int, ...]
+    near: tuple[int, ...]
     folders: tuple[str, ...]
     words: re.Pattern[str] | None
     unlike: re.Pattern[str] | None
@@ -22,15 +23,20 @@ class Class:
 
 
 def _class(name: str, table: Mapping[str, str]) -> Class:
-    numbers: list[int] = []
-    for part in table.get("imagenet", "").split():
-        first, _, last = part.partition("-")
-        numbers += range(int(first), int(last or first) + 1)
+    imagenet, near = (_numbers(table.get(key, "")) for key in ("imagenet", "near"))
     patterns = (table.get(key, "").replace("\n", "") for key in ("words", "unlike"))
     words, unlike = (re.compile(pattern) if pattern else None for pattern in patterns)
     means, unsure = (tuple(re.findall(r"[^,]+", table.get(key, ""))) for key in ("wider", "unsure"))
     folders = tuple(table.get("folders", "").split())
-    return Class(tuple(numbers), folders, words, unlike, (name, *means), unsure)
+    return Class(imagenet, near, folders, words, unlike, (name, *means), unsure)
+
+
+def _numbers(ranges: str) -> tuple[int, ...]:
+    numbers: list[int] = []
+    for part in ranges.split():
+        first, _, last = part.partition("-")
+        numbers += range(int(first), int(last or first) + 1)
+    return tuple(numbers)
 
 
 _TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))

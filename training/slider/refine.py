@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from training.slider.model import Block
+from training.maps import Block
 from training.slider.train import shards_of
 
 from legible.recognizers.slider.preprocess import CLOSE, VIEW, close, tensor

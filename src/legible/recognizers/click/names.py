@@ -14,7 +14,7 @@ from legible.model_store import Model, load, model_files
 Floats = NDArray[np.float32]
 
 MODEL = "click_names"
-CROP = 112
+CROP = 128
 # How much of an object's surroundings is seen with it.
 AROUND = 1.15
 

@@ -1,5 +1,5 @@
-"""From a picture to the canvas on which objects are sought: at most 256 pixels a side, however large the
-picture."""
+"""From a picture to the canvas on which objects are sought: the scene without the page that a screenshot has
+around it, at most 256 pixels a side."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legible.images import Picture
+from legible.recognizers.click.pages import find_scene
 
 SIDE = 256
 # What the network that finds objects sees, and its coarsest stride.
@@ -18,23 +19,30 @@ LEAST_SIDE = 64
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """`rgb` (h, w, 3) uint8; `scale`: canvas pixels a pixel of the picture, at most 1; `size`: its width
-    and height."""
+    """`rgb` (h, w, 3) uint8; `scale`: canvas pixels a pixel of the picture, at most 1; `size`: the picture's
+    width and height; `corner`: the x and y in it at which the canvas begins."""
 
     rgb: NDArray[np.uint8]
     scale: float
     size: tuple[int, int]
+    corner: tuple[int, int] = (0, 0)
+
+    def in_picture(self, places: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, 3) places x, y and radius in canvas pixels -> the same in those of the picture."""
+        corner = np.array([*self.corner, 0], np.float32)
+        return np.asarray((places + np.array([0.5, 0.5, 0])) / self.scale + corner, np.float32)
 
 
 def preprocess(picture: Picture) -> Canvas:
-    """The picture, shrunk to at most 256 pixels a side."""
+    """The picture's scene, shrunk to at most 256 pixels a side."""
     height, width = picture.rgb.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
-    rgb = picture.rgb
+    left, top, right, bottom = find_scene(picture.rgb) or (0, 0, width, height)
+    rgb = picture.rgb[top:bottom, left:right]
+    scale = min(1.0, SIDE / max(rgb.shape[:2]))
     if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
+        size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
         rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return Canvas(rgb, scale, (width, height))
+    return Canvas(rgb, scale, (width, height), (left, top))
 
 
 def tensor(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -23,11 +23,11 @@ class Choice:
 
 
 def odd(view: View, count: int) -> Choice:
-    """What differs most from the rest, in any way: each way is measured by how much the others differ among
-    themselves."""
+    """What has no twin, in any way: each way is measured by how far the others are from theirs. Several that
+    are asked for may be each other's, so then the next but so many counts."""
     scores = np.zeros(len(view.places))
     for distances, noise in view.differences:
-        typical = _medians(distances)
+        typical = _to_nearest(distances, count)
         middle = np.median(typical)
         usual = np.median(abs(typical - middle))
         scores += np.maximum(0, (typical - middle) / (noise + 3 * usual))
@@ -75,10 +75,10 @@ RULES: Mapping[Rule, Callable[[View, int], Choice]] = {
 }
 
 
-def _medians(distances: NDArray[np.float32]) -> Floats:
-    """(n,) the median distance of each object to the others."""
+def _to_nearest(distances: NDArray[np.float32], rank: int) -> Floats:
+    """(n,) the distance of each object to the nearest other, or to the second or third nearest."""
     others = distances[~np.eye(len(distances), dtype=bool)].reshape(len(distances), -1)
-    return np.asarray(np.median(others, axis=1), np.float64)
+    return np.asarray(np.sort(others, axis=1)[:, rank - 1], np.float64)
 
 
 def _best(scores: Floats, count: int) -> Choice:

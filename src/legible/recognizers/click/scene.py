@@ -18,8 +18,8 @@ def look_for(noun: str, picture: Picture, canvas: Canvas, count: int) -> Reading
     view = View(things.places, (), things.areas)
     if not len(things.places):
         return rated(view, Choice((), 0.0), Rule.NAMED_POINT)
-    places = (things.places + np.array([0.5, 0.5, 0], np.float32)) / np.float32(canvas.scale)
-    return rated(view, likeliest(likelihoods(crops(picture.rgb, places), noun), count), Rule.NAMED_POINT)
+    pieces = crops(picture.rgb, canvas.in_picture(things.places))
+    return rated(view, likeliest(likelihoods(pieces, noun), count), Rule.NAMED_POINT)
 
 
 def likeliest(evidence: Floats, count: int) -> Choice:
