@@ -39,7 +39,7 @@ from model import TextNet  # noqa: E402
 from legible.calibration import Calibration  # noqa: E402
 from legible.recognizers.arithmetic.decode import CHARS, find_sum  # noqa: E402
 from legible.recognizers.arithmetic.expression import NotASum, parse  # noqa: E402
-from legible.recognizers.text.decode import ALPHANUMERIC, candidates, restrict, usual  # noqa: E402
+from legible.recognizers.text.decode import ALPHANUMERIC, HOPELESS, candidates, restrict, usual  # noqa: E402
 from legible.recognizers.text.preprocess import (  # noqa: E402
     HEIGHT,
     STEPS,
@@ -285,7 +285,11 @@ def main() -> None:
         once = read_texts(after, texts, 1)
         facts["calibration_text"] = json.dumps(calibrate(once, threshold))
         sure = Calibration.from_json(facts["calibration_text"])
-        unsure = [s for s, (_, _, raw) in zip(texts, once, strict=True) if sure(raw) < sure.threshold]
+        unsure = [
+            sample
+            for sample, (_, _, raw) in zip(texts, once, strict=True)
+            if HOPELESS <= sure(raw) < sure.threshold
+        ]
         print("the unsure of them, looked at again:")
         facts["calibration_text_again"] = json.dumps(calibrate(read_texts(after, unsure, 2), threshold))
         print("arithmetic on fresh pictures:")

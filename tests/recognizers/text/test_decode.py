@@ -141,8 +141,12 @@ def test_what_is_unsure_is_looked_at_again_and_what_is_sure_is_not() -> None:
     assert decode(looks(0.95, 0.95), network(threshold=0.3), TextOptions()).text == "abc"
     assert asked == ["look"]
     with pytest.raises(RecognitionFailed) as alone:
-        decode(looks(0.6), network(threshold=0.3), TextOptions())
-    answer = decode(looks(0.6, 0.95), network(threshold=0.3), TextOptions())
+        decode(looks(0.75), network(threshold=0.3), TextOptions())
+    asked.clear()
+    with pytest.raises(RecognitionFailed):
+        decode(looks(0.6, 0.95), network(threshold=0.3), TextOptions())
+    assert asked == ["look"], "what is hopeless is not looked at again"
+    answer = decode(looks(0.75, 0.95), network(threshold=0.3), TextOptions())
     assert answer.text == "abc"
     assert alone.value.confidence is not None
     assert answer.confidence > 0.3 > alone.value.confidence

@@ -31,6 +31,7 @@ LENGTH_PRIOR = (0.02, 0.02, 0.03, 0.3, 1.0, 1.0, 1.0, 0.6, 0.5, 0.25, 0.2)
 LONGER_PRIOR = 0.05
 MIXED, LOWER, UPPER = 0.35, 0.33, 0.32  # share of sites whose letters are of both cases, or of one
 SURE = 0.9
+HOPELESS = 0.02  # what is less sure stays so when it is looked at again
 LONGEST = 32  # characters
 NEVER = (0.0, 0.0)
 
@@ -60,7 +61,7 @@ def decode(
         best = next(iter(usual(readings, looked)), None)
         calibration = network.text if looked == 1 else network.text_again
         confidence = calibration(best.probability) if best else 0.0
-        if confidence >= network.text.threshold:
+        if not HOPELESS <= confidence < network.text.threshold:
             break
     if best is None:
         raise RecognitionFailed(
