@@ -7,19 +7,22 @@ python -m training.click.export names BANK PHOTOS TILES WEIGHTS
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from training.click import named, train, train_names
 from training.click.model import BothNet, NameNet, ObjectNet
 from training.click.named import Views
-from training.click.onnx_files import half, session, to_int8, to_onnx, write
+from training.click.onnx_files import half, session, to_int8, to_onnx
 from training.click.scenes import Bank, Scenes, grounds
 from training.click.vocabulary import CLASSES, NAMES, NONE
+from training.package import put
 
 from legible.recognizers.click import names
 from legible.recognizers.click.nouns import NOUNS
@@ -27,8 +30,6 @@ from legible.recognizers.click.preprocess import NETWORK_SIDE, tensor
 
 Floats = NDArray[np.float32]
 
-PACKAGE = Path(__file__).parents[2] / "src" / "legible"
-ROOM = PACKAGE / "recognizers" / "click"
 # Scenes that give the range of each activation, and on which fp32 is compared with int8.
 RANGES_FROM, COMPARED = 120, 120
 # Views of the held-out pictures of each class, and of none of them.
@@ -52,14 +53,14 @@ def export_objects(arguments: argparse.Namespace, folder: Path) -> None:
     axes = {0: "n", 2: "height", 3: "width"}
     to_onnx(net.eval().folded(), torch.zeros(1, 4, NETWORK_SIDE, NETWORK_SIDE), plain, axes)
     if arguments.plain:
-        return write(plain, "click_objects", {})
+        return put(onnx.load(plain), "click", "click_objects", {})
     photos = grounds(arguments.photos, True)
     scenes = Scenes(Bank.load(arguments.bank, True), photos, np.random.default_rng(11), 60)
     to_int8(plain, small, (tensor(scenes.draw()[0]) for _ in range(RANGES_FROM)))
     compared = train.batch_of(scenes, COMPARED)
     for path in (plain, small):
         print(path.stem, "centres, inside, radii:", losses(path, *compared))
-    return write(small, "click_objects", {})
+    return put(onnx.load(small), "click", "click_objects", {})
 
 
 def meanings() -> dict[str, tuple[int, ...]]:
@@ -154,7 +155,7 @@ def export_names(arguments: argparse.Namespace, folder: Path) -> None:
         "tiles": [row[0] for row in published["tiles"]],
         "calibration": [round(slope, 4), round(offset, 4)],
     }
-    write(path, "click_names", facts)
+    put(onnx.load(path), "click", "click_names", {key: json.dumps(value) for key, value in facts.items()})
 
 
 def logistic(margins: Floats, right: NDArray[np.bool_], weight: Floats) -> tuple[float, float]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +22,6 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 Floats = NDArray[np.float32]
-
-PACKAGE = Path(__file__).parents[2] / "src" / "legible"
-ROOM = PACKAGE / "recognizers" / "click"
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -70,21 +64,6 @@ def session(path: Path) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def write(source: Path, name: str, facts: dict[str, object]) -> None:
-    """Puts the file with its facts into the package, and its checksum into models.toml."""
-    model = onnx.load(source)
-    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in facts.items()})
-    target = ROOM / f"{name}.onnx"
-    onnx.save(model, target)
-    digest = hashlib.sha256(target.read_bytes()).hexdigest()
-    file = target.relative_to(PACKAGE)
-    row = f'[{name}]\nfile = "{file}"\nsha256 = "{digest}"\ncard = "docs/models/click.md"\n'
-    table = PACKAGE / "models.toml"
-    rest = re.sub(rf"^\[{name}\]\n(?:(?!\[).+\n)*\n?", "", table.read_text("utf-8"), flags=re.M)
-    table.write_text(rest.rstrip("\n") + "\n\n" + row, "utf-8")
-    print(f"{target.name}: {target.stat().st_size / 1e6:.2f} MB")
 
 
 def half(source: Path, target: Path) -> Path:

@@ -5,7 +5,6 @@ the package:
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import re
 import sys
@@ -34,13 +33,14 @@ from torch import nn
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(ROOT / "src")]
+sys.path[:0] = [str(HERE), str(ROOT / "src"), str(ROOT)]
 
 from data import FOLDERS, IDS, OTHER, TEST, TRAIN, VALIDATION, Tiles, boxes, load, looked_at, targets, view  # noqa: E402
 from model import TileNet  # noqa: E402
 from scene_model import SceneNet  # noqa: E402
 from scenes import Marked, marked  # noqa: E402
 from train import BUILD, CHECKPOINT, DETECTED, LIKE, first_label, restore, top1  # noqa: E402
+from training.package import put  # noqa: E402
 
 from legible.recognizers.grid.decode import COUNTS, decode  # noqa: E402
 from legible.recognizers.grid.model import Calibration, columns, margins, scene_margins  # noqa: E402
@@ -51,8 +51,6 @@ WORTH = 0.5  # points of accuracy that int8 may cost: a tile that calibrates is 
 GRIDS = 2000
 NONE_RAISED = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 BACK = 0.15  # of 0, 0.15, 0.3 and 0.5, on the marked scenes that calibrate; 0 was as good there
-PACKAGE = ROOT / "src" / "legible"
-ROOM = PACKAGE / "recognizers" / "grid"
 
 Floats = NDArray[np.float32]
 
@@ -240,20 +238,9 @@ def calibration_error(
 
 
 def write(source: Path, name: str, calibrations: list[Calibration]) -> None:
-    """Puts the file with its facts into the package, and its checksum into models.toml; one calibration a
-    label."""
-    model = onnx.load(source)
+    """Puts the file into the package, with one calibration a label."""
     facts = {label: asdict(each) for label, each in zip(IDS, calibrations, strict=True)}
-    onnx.helper.set_model_props(model, {"labels": json.dumps(IDS), "calibrations": json.dumps(facts)})
-    target = ROOM / f"{name}.onnx"
-    onnx.save(model, target)
-    digest = hashlib.sha256(target.read_bytes()).hexdigest()
-    file, card = target.relative_to(PACKAGE), "docs/models/grid.md"
-    row = f'[{name}]\nfile = "{file}"\nsha256 = "{digest}"\ncard = "{card}"\n'
-    table = PACKAGE / "models.toml"
-    rest = re.sub(rf"^\[{name}\]\n(?:(?!\[).+\n)*\n?", "", table.read_text("utf-8"), flags=re.M)
-    table.write_text(rest.rstrip("\n") + "\n\n" + row, "utf-8")
-    print(f"{target.name}: {target.stat().st_size / 1e6:.2f} MB")
+    put(onnx.load(source), "grid", name, {"labels": json.dumps(IDS), "calibrations": json.dumps(facts)})
 
 
 def quickest(

@@ -6,9 +6,7 @@ python -m training.slider.export FOLDER
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,6 +28,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich.console import Console
 from torch import nn
+from training.package import put
 from training.slider import data, rank, train
 from training.slider.model import SliderNet
 from training.slider.refine import kept
@@ -41,8 +40,6 @@ from legible.recognizers.slider.preprocess import CLOSE, WIDTH, Canvas
 from legible.recognizers.slider.preprocess import tensor as as_tensor
 from legible.recognizers.slider.refine import refined
 
-PACKAGE = Path(__file__).parents[2] / "src" / "legible"
-ROOM = PACKAGE / "recognizers" / "slider"
 # Pictures that give the range of each activation.
 RANGE_PICTURES = 160
 # Held-out scenes on which fp32 is compared with int8, and on which confidence is calibrated.
@@ -198,22 +195,6 @@ def ranked(net: nn.Module, folder: Path) -> list[Result]:
     return [(share, bool(index == row)) for share, index, row in found]
 
 
-def write(source: Path, name: str, calibration: dict[str, object] | None = None) -> None:
-    """Puts the file with its facts into the package, and its checksum into models.toml."""
-    model = onnx.load(source)
-    if calibration:
-        onnx.helper.set_model_props(model, {"calibration": json.dumps(calibration)})
-    target = ROOM / f"{name}.onnx"
-    onnx.save(model, target)
-    digest = hashlib.sha256(target.read_bytes()).hexdigest()
-    file = target.relative_to(PACKAGE)
-    row = f'[{name}]\nfile = "{file}"\nsha256 = "{digest}"\ncard = "docs/models/slider.md"\n'
-    table = PACKAGE / "models.toml"
-    rest = re.sub(rf"^\[{name}\]\n(?:(?!\[).+\n)*\n?", "", table.read_text("utf-8"), flags=re.M)
-    table.write_text(rest.rstrip("\n") + "\n\n" + row, "utf-8")
-    console.print(f"{file}: {target.stat().st_size / 1e6:.2f} MB")
-
-
 def export_finder(folder: Path, temporary: Path, dry: bool) -> None:
     plain, small, edges = temporary / "plain.onnx", temporary / "int8.onnx", temporary / "edges.onnx"
     to_onnx(kept(), torch.zeros(2, 3, CLOSE, CLOSE), edges, ("views", "edges"), {0: "n"})
@@ -231,8 +212,8 @@ def export_finder(folder: Path, temporary: Path, dry: bool) -> None:
     table = calibrated([row for form in results.values() for row in form])
     report("int8", results, Calibration(tuple(table["raw"]), tuple(table["right"]), THRESHOLD))  # type: ignore[arg-type]
     if not dry:
-        write(small, "slider", table)
-        write(edges, "slider_edges")
+        put(onnx.load(small), "slider", "slider", {"calibration": json.dumps(table)})
+        put(onnx.load(edges), "slider", "slider_edges", {})
 
 
 def export_ranker(folder: Path, temporary: Path, dry: bool) -> None:
@@ -244,7 +225,7 @@ def export_ranker(folder: Path, temporary: Path, dry: bool) -> None:
     calibration = Calibration(tuple(table["raw"]), tuple(table["right"]), THRESHOLD)  # type: ignore[arg-type]
     report("ranker", {"two images": places}, calibration)
     if not dry:
-        write(plain, "slider_piece", table)
+        put(onnx.load(plain), "slider", "slider_piece", {"calibration": json.dumps(table)})
 
 
 def main() -> None:

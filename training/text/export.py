@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import re
 import sys
 import tempfile
 import warnings
@@ -30,11 +28,12 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(ROOT / "src")]
+sys.path[:0] = [str(HERE), str(ROOT / "src"), str(ROOT)]
 
 from data import Sample  # noqa: E402
 from measure import CHARSET, Measured, families, is_sum, own_samples, own_set  # noqa: E402
 from model import TextNet  # noqa: E402
+from training.package import put  # noqa: E402
 
 from legible.calibration import Calibration  # noqa: E402
 from legible.recognizers.arithmetic.decode import CHARS, find_sum  # noqa: E402
@@ -55,8 +54,6 @@ CALIBRATION_IMAGES = 1000  # to find the range of each activation
 CALIBRATION_SIZE = 12000  # fresh pictures on which confidence is calibrated
 STRETCHES = (1.0, WIDER)  # the views of the package
 PRECISION = 0.97  # share of the answered that must be right at the shipped threshold
-PACKAGE = ROOT / "src" / "legible"
-TARGET = PACKAGE / "recognizers" / "text" / "text.onnx"
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -225,24 +222,6 @@ def calibrate(results: Results, threshold: float | None) -> dict[str, object]:
     return {"raw": x, "right": y, "threshold": sure if threshold is None else threshold, "threshold_97": sure}
 
 
-def register(path: Path) -> None:
-    """Writes the checksum into models.toml."""
-    table = PACKAGE / "models.toml"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    row = f'[text]\nfile = "{path.relative_to(PACKAGE)}"\nsha256 = "{digest}"\ncard = "docs/models/text.md"\n'
-    old = table.read_text("utf-8")
-    found = re.search(r"^\[text\]\n(?:(?!\[|#).*\n?)*", old, re.M)
-    table.write_text(
-        old[: found.start()]
-        + row
-        + ("\n" if old[found.end() :].strip() else "")
-        + old[found.end() :].lstrip("\n")
-        if found
-        else old.rstrip("\n") + "\n\n" + row,
-        "utf-8",
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=HERE / "checkpoint.pt")
@@ -295,11 +274,8 @@ def main() -> None:
         print("arithmetic on fresh pictures:")
         sums = [sample for sample in fresh if is_sum(sample.label)]
         facts["calibration_arithmetic"] = json.dumps(calibrate(read_sums(after, sums), threshold))
-        onnx.helper.set_model_props(model, facts)
         if not a.dry:
-            onnx.save(model, TARGET)
-            register(TARGET)
-            print(f"{TARGET.name}: {TARGET.stat().st_size / 1e6:.2f} MB")
+            put(model, "text", "text", facts)
 
 
 if __name__ == "__main__":
