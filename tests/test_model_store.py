@@ -24,6 +24,12 @@ def test_a_session_has_one_thread(file):
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
 
 
+def test_sums_are_exact_on_processors_without_vnni(file):
+    """What it changes is seen there only, where the samples of every kind are read wrongly without it."""
+    options = Model(file).session.get_session_options()
+    assert options.get_session_config_entry("session.x64quantprecision") == "1"
+
+
 def test_weights_that_were_changed_are_not_opened(file, tmp_path):
     changed = bytearray(file.path.read_bytes())
     changed[len(changed) // 2] ^= 1
