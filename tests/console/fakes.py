@@ -43,6 +43,9 @@ def grid(task: Task) -> Answer:
 
 
 def click(task: Task) -> Answer:
+    if len(task.images) > 1:
+        fits = tuple(place % 2 == 1 for place in range(len(task.images)))
+        return ClickAnswer("cats", 0.8, (60, 60), objects=fits, confidences=(0.8,) * len(fits))
     return ClickAnswer("the odd one", 0.8, (400, 430), (120, 90))
 
 

@@ -214,6 +214,30 @@ def test_the_code_follows_what_is_typed_and_makes_the_call(site: Site, chromium,
         assert json.loads(said.stdout)["answer"]["text"] == HOSTILE
 
 
+def test_a_question_is_asked_of_several_pictures_at_once(site: Site, chromium, tmp_path) -> None:
+    files = [tmp_path / f"{name}.png" for name in "abc"]
+    for shade, file in zip((0, 100, 200), files, strict=True):
+        Image.new("RGB", (60, 60), (shade,) * 3).save(file)
+    with opened(chromium, "en") as (_, page):
+        sign_up(site, page)
+        make_key(site, page)
+        page.goto(f"{site.url}/console/try?kind=click")
+        expect(page.locator("#several")).to_be_visible()
+        for dialect in ("acedata", "v1"):
+            page.select_option("#dialect", dialect)
+            page.fill("#option-question", "Please click each image containing a cat")
+            page.set_input_files("#file", files)
+            expect(page.locator("#picked")).to_contain_text("a.png + 2")
+            expect(page.locator("#snippet")).to_contain_text("captcha-3.png")
+            expect(page.locator("#stage svg image")).to_have_count(3)
+            assert read(page) == "tiles: 1"  # what the recognizer of the tests says of three
+            expect(page.locator("#stage rect.cell.hit")).to_have_count(1)
+        page.click('[data-kind="text"]')
+        expect(page.locator("#several")).to_be_hidden()
+        page.set_input_files("#file", files[:1])
+        expect(page.locator("#stage svg image")).to_have_count(1)
+
+
 def test_what_is_chosen_last_is_what_is_sent(site: Site, chromium) -> None:
     with opened(chromium, "en") as (_, page):
         sign_up(site, page)

@@ -99,7 +99,8 @@ def _captchaapi(type_id: int, *options: Option) -> Operation:
 
 
 def _v1(kind: str, *options: Option) -> Operation:
-    body: dict[str, object] = {"kind": kind, "image": "@image"}
+    pictures = {"images": "@images"} if kind == "click" else {"image": "@image"}
+    body: dict[str, object] = {"kind": kind, **pictures}
     body |= {"options": {"@options": None}} if options else {}
     return Operation(
         "v1", "/v1/recognitions", body | {"threshold": "@option"}, BEARER, (*options, V1_THRESHOLD)

@@ -57,5 +57,6 @@ def try_it(visit: MemberDep) -> Response:
             "dialects": DIALECTS,
             "words": {name: visit.translate(message) for name, message in WORDS.items()},
             "maxImageBytes": visit.console.settings.max_image_bytes,
+            "maxImages": visit.console.settings.max_queries,
         },
     )

@@ -10,14 +10,14 @@ async function read(button) {
   const [file, kind] = [button.dataset.file, button.dataset.kind];
   const sample = button.querySelector("img");
   const image = { name: sample.alt, url: sample.src, width: sample.naturalWidth, height: sample.naturalHeight };
-  at("stage").replaceChildren(picture(image, kind, null, words));
+  at("stage").replaceChildren(picture([image], kind, null, words));
   at("result").hidden = false;
   try {
     const response = await fetch(`/demo/${file}.json`);
     if (!response.ok) throw new Error(String(response.status));
     const { answer, refused, milliseconds } = await response.json();
     const known = refused ? { refused: words.refused } : fromTasks(answer);
-    at("stage").replaceChildren(picture(image, kind, known, words));
+    at("stage").replaceChildren(picture([image], kind, known, words));
     at("outcome").textContent = refused ? "" : spoken(known, words);
     at("characters").replaceChildren(...(refused ? [] : characters(known)));
     at("took").textContent = refused ? words.refused : words.took.replace("{ms}", milliseconds);

@@ -33,11 +33,16 @@ export function fromTasks(answer) {
   return { ...answer, text, pieceX: answer.piece_x, point: answer.point && { x, y } };
 }
 
+// The places of what was found: grids tell them, and of several pictures each says yes or no.
+function hits(objects) {
+  return objects.flatMap((found, place) => (typeof found === "number" ? [found] : found ? [place] : []));
+}
+
 // The answer in a line.
 export function spoken(answer, words) {
   if (answer.text != null) return answer.expression ? `${answer.expression} = ${answer.text}` : answer.text;
   if (answer.point) return `${answer.point.x}, ${answer.point.y}`;
-  if (answer.objects) return `${words.tiles}: ${answer.objects.map(Number).join(", ") || words.none}`;
+  if (answer.objects) return `${words.tiles}: ${hits(answer.objects).join(", ") || words.none}`;
   return "";
 }
 
@@ -51,14 +56,23 @@ export function characters(answer) {
   );
 }
 
-export function picture(image, kind, answer, words) {
-  const { width, height, url } = image;
-  const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": answer ? spoken(answer, words) : image.name });
+// One picture, or several side by side, with what the answer says of them.
+export function picture(images, kind, answer, words) {
+  const side = Math.ceil(Math.sqrt(images.length));
+  const rows = Math.ceil(images.length / side);
+  const [cellWidth, cellHeight] = [Math.max(...images.map((each) => each.width)), Math.max(...images.map((each) => each.height))];
+  const [width, height] = [side * cellWidth, rows * cellHeight];
+  const name = images.map((each) => each.name).join(", ");
+  const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": answer ? spoken(answer, words) : name });
   // A picture of 100 pixels may be shown at three times its size, a larger one as it is.
   svg.style.maxWidth = `${Math.max(width, Math.min(3 * width, 420))}px`;
-  svg.append(shape("image", { href: url, width, height }));
-  const draw = { slider: drawSlider, grid: drawGrid, click: drawClick }[kind];
-  if (answer && !answer.refused && draw) svg.append(...draw(answer, image, words).filter(Boolean));
+  images.forEach((each, place) => {
+    const [x, y] = [(place % side) * cellWidth, Math.floor(place / side) * cellHeight];
+    svg.append(shape("image", { href: each.url, x, y, width: each.width, height: each.height }));
+  });
+  const several = (told, size) => drawCells(told, size, side, rows);
+  const draw = images.length > 1 ? several : { slider: drawSlider, grid: drawGrid, click: drawClick }[kind];
+  if (answer && !answer.refused && draw) svg.append(...draw(answer, { width, height }, words).filter(Boolean));
   return svg;
 }
 
@@ -87,12 +101,17 @@ function drawSlider({ box, text, pieceX, candidates = [] }, { width, height }, w
   ];
 }
 
-function drawGrid({ confidences, objects }, { width, height }) {
-  const side = Math.round(Math.sqrt(confidences.length));
-  const [w, h] = [width / side, height / side];
+function drawGrid(answer, size) {
+  const side = Math.round(Math.sqrt(answer.confidences.length));
+  return drawCells(answer, size, side, side);
+}
+
+function drawCells({ confidences, objects }, { width, height }, columns, rows) {
+  const [w, h] = [width / columns, height / rows];
+  const found = hits(objects);
   return confidences.flatMap((confidence, index) => {
-    const [x, y] = [(index % side) * w, Math.floor(index / side) * h];
-    const hit = objects.includes(index);
+    const [x, y] = [(index % columns) * w, Math.floor(index / columns) * h];
+    const hit = found.includes(index);
     const inset = hit ? 2 : 0;
     return [
       shape("rect", { class: hit ? "cell hit" : "cell", x: x + inset, y: y + inset, width: w - 2 * inset, height: h - 2 * inset }),

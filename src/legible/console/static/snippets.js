@@ -7,13 +7,19 @@ export class Picture {
   }
 }
 
-// The operation's template with pictures and options filled in.
-function fill(template, options) {
+// The pictures that the question is about, so many of them.
+export function shots(count) {
+  if (count === 1) return [new Picture("image", "captcha.png")];
+  return Array.from({ length: count }, (_, place) => new Picture(`image${place + 1}`, `captcha-${place + 1}.png`));
+}
+
+// The operation's template with so many pictures and the options filled in.
+function fill(template, options, count) {
   const own = Object.keys(template).filter((name) => template[name] === "@option");
   const others = Object.entries(options).filter(([name]) => !own.includes(name));
   const filled = (value) => {
-    if (value === "@image") return new Picture("image", "captcha.png");
-    if (value === "@images") return [new Picture("image", "captcha.png")];
+    if (value === "@image") return shots(count)[0];
+    if (value === "@images") return shots(count);
     if (Array.isArray(value)) return value.map(filled);
     if (value === null || typeof value !== "object") return value;
     const entries = Object.entries(value).flatMap(([name, inner]) => {
@@ -28,11 +34,11 @@ function fill(template, options) {
 }
 
 // The HTTP call, from which the code is written and the page itself calls.
-export function request(base, operation, key, options) {
+export function request(base, operation, key, options, count = 1) {
   const headers = { "content-type": "application/json" };
   const header = operation.key_header;
   if (header) headers[header] = header === "authorization" ? `Bearer ${key}` : key;
-  return { url: base + operation.path, headers, body: fill(operation.body, options) };
+  return { url: base + operation.path, headers, body: fill(operation.body, options, count) };
 }
 
 function pictures(value) {

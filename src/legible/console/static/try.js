@@ -2,12 +2,12 @@
 
 import { csrf, element, knownKeys, money, rememberKey } from "./app.js";
 import { characters, picture, readReply, spoken } from "./draw.js";
-import { LANGUAGES, Picture, request } from "./snippets.js";
+import { LANGUAGES, Picture, request, shots } from "./snippets.js";
 
 const data = JSON.parse(document.getElementById("try-data").textContent);
 const { words } = data;
 const at = (id) => document.getElementById(id);
-const state = { kind: null, operation: null, image: null, sample: null, files: {}, language: "curl", choice: 0 };
+const state = { kind: null, operation: null, images: [], sample: null, files: {}, language: "curl", choice: 0 };
 
 // Pictures
 
@@ -20,12 +20,12 @@ function readAsBase64(blob) {
   });
 }
 
-async function measure(blob, name) {
-  const url = URL.createObjectURL(blob);
+async function measure(file) {
+  const url = URL.createObjectURL(file);
   const probe = new Image();
   probe.src = url;
   await probe.decode();
-  return { name, url, base64: await readAsBase64(blob), width: probe.naturalWidth, height: probe.naturalHeight };
+  return { name: file.name, url, base64: await readAsBase64(file), width: probe.naturalWidth, height: probe.naturalHeight };
 }
 
 // Whether somebody has chosen something else since: what was chosen last wins, however long each takes to load.
@@ -38,8 +38,8 @@ function pressSample(sample) {
   for (const button of at("samples").children) button.setAttribute("aria-pressed", String(button.dataset.file === sample?.file));
 }
 
-async function chooseFile(file, name) {
-  if (!(await choose(file, name, choosing()))) return;
+async function chooseFiles(files) {
+  if (!(await choose(files, choosing()))) return;
   pressSample(null);
   if (!state.sample) return;
   // The piece of a sample does not belong to another picture.
@@ -47,25 +47,33 @@ async function chooseFile(file, name) {
   fillIn();
 }
 
-// Whether the picture was taken.
-async function choose(blob, name, isOver) {
-  const image = blob.size > data.maxImageBytes ? null : await measure(blob, name).catch(() => null);
+// Whether the operation asks its question of each of several pictures.
+const takesSeveral = () => JSON.stringify(state.operation.body).includes('"@images"');
+
+// Whether the pictures were taken; where one is asked for, the first of them is.
+async function choose(files, isOver) {
+  const chosen = takesSeveral() ? files : files.slice(0, 1);
+  const tooLarge = chosen.some(({ size }) => size > data.maxImageBytes);
+  const images = tooLarge ? null : await Promise.all(chosen.map(measure)).catch(() => null);
   if (isOver()) return false;
-  if (!image) {
-    say(blob.size > data.maxImageBytes ? words.too_large : words.not_image);
+  if (!images) {
+    say(tooLarge ? words.too_large : words.not_image);
     return false;
   }
-  if (state.image) URL.revokeObjectURL(state.image.url);
-  state.image = image;
+  for (const { url } of state.images) URL.revokeObjectURL(url);
+  state.images = images;
   say("");
-  at("picked").textContent = `${name} · ${state.image.width} × ${state.image.height} px · ${(blob.size / 1024).toFixed(1)} KiB`;
+  const [{ name, width, height }] = images;
+  const kibibytes = chosen.reduce((sum, { size }) => sum + size, 0) / 1024;
+  at("picked").textContent = `${name}${images.length > 1 ? ` + ${images.length - 1}` : ""} · ${width} × ${height} px · ${kibibytes.toFixed(1)} KiB`;
   at("picked").translate = false;
-  at("base64").value = state.image.base64;
+  at("base64").value = images.map(({ base64 }) => base64).join("\n");
+  showCode();
   clearAnswer();
   return true;
 }
 
-const load = async (file) => (await fetch(`/static/samples/${file}`)).blob();
+const load = async (name) => new File([await (await fetch(`/static/samples/${name}`)).blob()], name);
 
 async function chooseSample(sample) {
   const isOver = choosing();
@@ -73,7 +81,7 @@ async function chooseSample(sample) {
   const names = Object.keys(sample.files);
   const [picture, ...others] = await Promise.all([sample.file, ...Object.values(sample.files)].map(load));
   const read = await Promise.all(others.map(readAsBase64));
-  if (!(await choose(picture, sample.file, isOver))) return;
+  if (!(await choose([picture], isOver))) return;
   state.sample = sample;
   state.files = Object.fromEntries(names.map((name, index) => [name, read[index]]));
   fillIn();
@@ -91,7 +99,7 @@ function fillIn() {
 
 function clearAnswer() {
   at("result").hidden = true;
-  if (state.image) at("stage").replaceChildren(picture(state.image, state.kind.kind, null, words));
+  if (state.images.length) at("stage").replaceChildren(picture(state.images, state.kind.kind, null, words));
   else at("stage").replaceChildren(element("p", { class: "muted" }, words.no_image));
 }
 
@@ -112,7 +120,7 @@ function showKind(kind, { keepImage = false } = {}) {
   showOperation();
   if (keepImage) return;
   choosing();
-  state.image = null;
+  state.images = [];
   at("base64").value = "";
   at("picked").textContent = words.stays;
   at("picked").translate = true;
@@ -135,6 +143,8 @@ function showOperation() {
   at("needed").hidden = needed.length === 0;
   at("options").replaceChildren(...others.map(optionField));
   at("more-options").hidden = others.length === 0;
+  at("file").multiple = takesSeveral();
+  at("several").hidden = !takesSeveral();
   fillIn();
 }
 
@@ -180,7 +190,7 @@ function options() {
 
 function showCode() {
   const [, write] = LANGUAGES[state.language];
-  at("snippet").textContent = write(request(data.base, state.operation, "YOUR_API_KEY", options()));
+  at("snippet").textContent = write(request(data.base, state.operation, "YOUR_API_KEY", options(), state.images.length || 1));
 }
 
 async function useKey() {
@@ -206,7 +216,7 @@ function showKeys(chosen) {
 }
 
 async function run() {
-  if (!state.image) return say(words.no_image);
+  if (!state.images.length) return say(words.no_image);
   at("run").disabled = true;
   say(words.running);
   try {
@@ -222,8 +232,9 @@ async function run() {
 }
 
 async function call(key) {
-  const { url, headers, body } = request(data.base, state.operation, key, options());
-  const sources = { image: state.image.base64, ...state.files };
+  const { url, headers, body } = request(data.base, state.operation, key, options(), state.images.length);
+  const sources = { ...state.files };
+  shots(state.images.length).forEach(({ name }, place) => (sources[name] = state.images[place].base64));
   const json = JSON.stringify(body, (_, value) => (value instanceof Picture ? sources[value.name] : value));
   const started = performance.now();
   const response = await fetch(new URL(url).pathname, { method: "POST", headers, body: json, credentials: "omit" });
@@ -233,7 +244,7 @@ async function call(key) {
 }
 
 async function showAnswer(answer, reply, status, milliseconds) {
-  at("stage").replaceChildren(picture(state.image, state.kind.kind, answer, words));
+  at("stage").replaceChildren(picture(state.images, state.kind.kind, answer, words));
   at("result").hidden = false;
   at("outcome").textContent = answer.refused ?? spoken(answer, words);
   at("outcome").classList.toggle("bad", Boolean(answer.refused));
@@ -297,25 +308,30 @@ at("dialect").addEventListener("change", showOperation);
 at("key").addEventListener("change", () => (at("paste-field").hidden = at("key").value !== "paste"));
 at("run").addEventListener("click", run);
 at("file").addEventListener("change", ({ target }) => {
-  if (target.files[0]) chooseFile(target.files[0], target.files[0].name);
+  if (target.files.length) chooseFiles([...target.files]);
   target.value = ""; // so that the same file can be chosen again
 });
 for (const type of ["dragover", "dragleave", "drop"]) {
   at("drop").addEventListener(type, (event) => {
     event.preventDefault();
     at("drop").classList.toggle("over", type === "dragover");
-    const file = type === "drop" && event.dataTransfer.files[0];
-    if (file) chooseFile(file, file.name);
+    const files = type === "drop" ? [...event.dataTransfer.files] : [];
+    if (files.length) chooseFiles(files);
   });
 }
 document.addEventListener("paste", (event) => {
-  const file = [...event.clipboardData.files].find(({ type }) => type.startsWith("image/"));
-  if (file) chooseFile(file, file.name || "pasted.png");
+  const files = [...event.clipboardData.files].filter(({ type }) => type.startsWith("image/"));
+  if (files.length) chooseFiles(files);
 });
 
 showKeys();
 showKind(data.kind, { keepImage: Boolean(data.call) });
 if (data.call) {
-  const response = await fetch(`/console/calls/${encodeURIComponent(data.call)}/images/0`);
-  if (response.ok) await chooseFile(await response.blob(), data.call);
+  const files = [];
+  for (let place = 0; place < (takesSeveral() ? data.maxImages : 1); place++) {
+    const response = await fetch(`/console/calls/${encodeURIComponent(data.call)}/images/${place}`);
+    if (!response.ok) break;
+    files.push(new File([await response.blob()], data.call));
+  }
+  if (files.length) await chooseFiles(files);
 }
