@@ -1,5 +1,8 @@
+import platform
+
 import pytest
 
+from legible.cli.doctor import machine
 from tests.commands import Legible
 
 
@@ -37,3 +40,12 @@ def test_it_names_what_is_wrong(bare: Legible, settings, what) -> None:
 def test_redis_that_answers_is_in_order(bare: Legible, redis_url) -> None:
     ran = bare("doctor", "--json", LEGIBLE_REDIS_URL=redis_url)
     assert [finding["ok"] for finding in ran.json if finding["what"] == "redis"] == [True]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="VNNI is of x86 processors")
+@pytest.mark.parametrize(
+    ("flags", "is_told"), [("avx2 fma", True), ("avx2 avx512_vnni", False), ("avx_vnni", False)]
+)
+def test_a_processor_that_is_slow_with_8_bit_networks_is_told(tmp_path, flags, is_told):
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags}\n")
+    assert ("without VNNI" in machine(tmp_path / "cpuinfo")) == is_told

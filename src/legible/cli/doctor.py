@@ -44,7 +44,7 @@ def doctor(as_json: Json = False) -> None:
 def examine(chosen: Settings) -> Iterator[Finding]:
     """Everything that can be checked without changing anything."""
     yield Finding(
-        "version", True, f"Legible {version('legible')}, Python {platform.python_version()}, {_machine()}"
+        "version", True, f"Legible {version('legible')}, Python {platform.python_version()}, {machine()}"
     )
     yield from _models()
     yield _data_folder(chosen.data_dir)
@@ -56,8 +56,11 @@ def examine(chosen: Settings) -> Iterator[Finding]:
         yield _checked("engine", _ray)
 
 
-def _machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.machine()}"
+def machine(processors: Path = Path("/proc/cpuinfo")) -> str:
+    name = f"{os.cpu_count()} cores, {platform.machine()}"
+    if platform.machine() == "x86_64" and processors.exists() and "vnni" not in processors.read_text("utf-8"):
+        name += " without VNNI, on which the 8-bit networks take several times as long"
+    return name
 
 
 def _checked(what: str, check: Callable[[], str]) -> Finding:
