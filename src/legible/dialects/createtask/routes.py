@@ -46,8 +46,8 @@ NAME = "createtask"
 TITLE = "createTask dialect"
 ABOUT = (
     "As spoken by the clients of 2Captcha, Anti-Captcha, CapMonster, CapSolver and YesCaptcha, for tasks "
-    "that are pictures. Send the key in the body as clientKey. Every reply has the status 200; an errorId other "
-    "than 0 tells a refusal. Only a successful recognition is charged."
+    "that are pictures. Send the key in the body as clientKey. Every reply has the status 200; an errorId "
+    "other than 0 tells a refusal. Only a successful recognition is charged."
 )
 SECURITY_SCHEMES: dict[str, dict[str, Any]] = {}
 PATHS = ("/createTask", "/getTaskResult", "/getBalance")
@@ -84,7 +84,7 @@ def _described(body: type[Any], reply: type[Any], *words: Refusal, **more: Any) 
     ((status, said),) = refusals(words, convert.status_of, _example, ErrorReply).items()
     examples = said["content"][JSON]["examples"]
     return {
-        "openapi_extra": request_body(body, *more.get("parameters", ())),
+        "openapi_extra": request_body(body, *more.get("parameters", ())) | {"security": [{}]},
         "responses": {
             status: {"model": reply | ErrorReply, "description": "the answer, or an errorId other than 0"}
             | {
