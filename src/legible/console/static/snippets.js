@@ -7,11 +7,13 @@ export class Picture {
   }
 }
 
-// The operation's template with pictures and options filled in.
-function fill(template, options) {
+// The operation's template with the key, pictures and options filled in.
+function fill(template, key, options) {
   const own = Object.keys(template).filter((name) => template[name] === "@option");
+  if (JSON.stringify(template).includes('"@piece"')) own.push("piece");
   const others = Object.entries(options).filter(([name]) => !own.includes(name));
   const filled = (value) => {
+    if (value === "@key") return key;
     if (value === "@image") return new Picture("image", "captcha.png");
     if (value === "@images") return [new Picture("image", "captcha.png")];
     if (Array.isArray(value)) return value.map(filled);
@@ -19,6 +21,7 @@ function fill(template, options) {
     const entries = Object.entries(value).flatMap(([name, inner]) => {
       if (name === "@options") return others;
       if (inner === "@option") return name in options ? [[name, options[name]]] : [];
+      if (inner === "@piece") return options.piece ? [[name, options.piece]] : [];
       return [[name, filled(inner)]];
     });
     return Object.fromEntries(entries);
@@ -32,7 +35,7 @@ export function request(base, operation, key, options) {
   const headers = { "content-type": "application/json" };
   const header = operation.key_header;
   if (header) headers[header] = header === "authorization" ? `Bearer ${key}` : key;
-  return { url: base + operation.path, headers, body: fill(operation.body, options) };
+  return { url: base + operation.path, headers, body: fill(operation.body, key, options) };
 }
 
 function pictures(value) {
