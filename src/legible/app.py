@@ -22,6 +22,7 @@ from legible.accounts import Accounts
 from legible.db.session import Database
 from legible.dialects.acedata import routes as acedata
 from legible.dialects.captchaapi import routes as captchaapi
+from legible.dialects.createtask import routes as createtask
 from legible.dialects.desk import Desk
 from legible.dialects.edge import shown
 from legible.dialects.shortcut import Shortcut
@@ -74,6 +75,7 @@ def build_app(settings: Settings, recognizers: Mapping[Kind, Recognizer] | None 
         for each, router in (
             (acedata, acedata.build_router(parts.desk)),
             (captchaapi, captchaapi.build_router(parts.desk)),
+            (createtask, createtask.build_router(parts.desk, parts.database)),
             (v1, v1.build_router(parts.desk, parts.database)),
         )
     ]
@@ -312,4 +314,6 @@ async def _broken(request: HttpRequest, _: Exception) -> Response:
     path, trace_id = request.url.path, request.state.trace_id
     if path.startswith("/captcha"):
         return acedata.broken(trace_id)
+    if path in createtask.PATHS:
+        return createtask.broken(trace_id)
     return captchaapi.broken() if path.startswith("/api/") else v1.problem(request, Broken())

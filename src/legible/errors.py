@@ -4,7 +4,9 @@ each dialect's `convert` has the table to its own words.
 Refusal
 ├── BadRequest                 the request itself is wrong; the caller can mend it
 │   ├── InvalidField           a field is missing, of the wrong type or out of range
-│   │   ├── InvalidImage       the bytes are no picture we read, or one over the limits
+│   │   ├── InvalidImage       the bytes are no picture we read
+│   │   │   ├── EmptyImage     there are none
+│   │   │   └── ImageTooLarge  over the limits, in bytes or in pixels
 │   │   ├── UnknownType        a type id that is not in the price list
 │   │   ├── WrongMethod        the path is there, the method is not
 │   │   └── WrongContentType
@@ -62,6 +64,14 @@ class InvalidField(BadRequest):
 
 class InvalidImage(InvalidField):
     code = "invalid_image"
+
+
+class EmptyImage(InvalidImage):
+    pass
+
+
+class ImageTooLarge(InvalidImage):
+    pass
 
 
 class UnknownType(InvalidField):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
-from legible.errors import InvalidImage
+from legible.errors import EmptyImage, ImageTooLarge, InvalidImage
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 MAX_FRAMES = 32
@@ -70,9 +70,9 @@ def check_header(
 @contextmanager
 def _opened(data: bytes, limits: ImageLimits, field: str) -> Iterator[Image.Image]:
     if not data:
-        raise InvalidImage(field, got="no bytes", allowed="a PNG, JPEG, GIF, BMP or WebP picture")
+        raise EmptyImage(field, got="no bytes", allowed="a PNG, JPEG, GIF, BMP or WebP picture")
     if len(data) > limits.max_bytes:
-        raise InvalidImage(field, got=f"{len(data)} bytes", allowed=f"at most {limits.max_bytes} bytes")
+        raise ImageTooLarge(field, got=f"{len(data)} bytes", allowed=f"at most {limits.max_bytes} bytes")
     _check_parts(data, field)
     try:
         with warnings.catch_warnings():
@@ -86,7 +86,7 @@ def _opened(data: bytes, limits: ImageLimits, field: str) -> Iterator[Image.Imag
         raise
     except Image.DecompressionBombError as error:
         got = f"more than {2 * limits.max_pixels} pixels"
-        raise InvalidImage(field, got=got, allowed=_allowed_size(limits)) from error
+        raise ImageTooLarge(field, got=got, allowed=_allowed_size(limits)) from error
     # Pillow's decoders raise nearly anything on broken input, struct.error and IndexError among them.
     except Exception as error:
         raise InvalidImage(
@@ -125,7 +125,9 @@ def _parts(data: bytes) -> Iterator[int]:
 
 def _check_size(size: tuple[int, int], limits: ImageLimits, field: str) -> None:
     width, height = size
-    if min(size) < limits.min_side or max(size) > limits.max_side or width * height > limits.max_pixels:
+    if max(size) > limits.max_side or width * height > limits.max_pixels:
+        raise ImageTooLarge(field, got=f"{width}x{height} pixels", allowed=_allowed_size(limits))
+    if min(size) < limits.min_side:
         raise InvalidImage(field, got=f"{width}x{height} pixels", allowed=_allowed_size(limits))
 
 

@@ -140,7 +140,8 @@ def visible(html: str) -> Iterator[str]:
 VOID = {"input", "img", "br", "hr", "link", "meta"}
 # Names that are the same in both languages.
 NAMES = {
-    "API", "Ace", "After", "BMP", "CDN", "CI", "CSV", "Cloud", "Cookie", "Data", "GIF", "Go", "HTTP", "IP",
+    "API", "Ace", "After", "Anti", "BMP", "CapMonster", "CapSolver", "Captcha", "YesCaptcha",
+    "CDN", "CI", "CSV", "Cloud", "Cookie", "Data", "GIF", "Go", "HTTP", "IP",
     "Idempotency", "JPEG", "JSON", "Java", "JavaScript", "Key", "KiB", "Legible", "MiB", "OpenAPI", "PHP",
     "Content", "GET", "PNG", "POST", "PUT", "Prometheus", "Python", "RFC", "Retry", "Type", "URL", "UTC",
     "WebP", "base", "captchaapi", "com", "createTask", "curl", "digits", "hcaptcha", "letters", "lower", "ms",

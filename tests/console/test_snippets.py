@@ -60,6 +60,7 @@ QUESTION = "Pick \"the odd\" \\one\\ of 'two' at $HOME, `id`, ${x}, #{x}, %s, %d
 OPTIONS: dict[str, Any] = {
     "charset": "digits", "min_length": 2, "max_length": 11, "case": "upper",
     "confidence": 0.5, "threshold": 0.5,
+    "numeric": 1, "minLength": 2, "maxLength": 11,
     "piece": "@piece", "question": QUESTION, "top": 3, "origin": "top-left",
 }  # fmt: skip
 SAYS = {Kind.TEXT: "=1+", Kind.ARITHMETIC: "8", Kind.SLIDER: "120", Kind.GRID: "0.99"}
@@ -141,7 +142,7 @@ def expected(kind: Kind, operation: Operation, count: int) -> Task:
     fields = {option.field for option in operation.options}
     options: dict[Kind, Options] = {
         Kind.ARITHMETIC: ArithmeticOptions(),
-        Kind.TEXT: TextOptions("0123456789", 2, 11, "upper") if "charset" in fields else TextOptions(),
+        Kind.TEXT: TextOptions("0123456789", 2, 11, "upper" if "case" in fields else "keep"),
         Kind.SLIDER: SliderOptions(PIECE),
         Kind.GRID: GridOptions("/m/01pns0", 3),
         Kind.CLICK: ClickOptions(QUESTION),

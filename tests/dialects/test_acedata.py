@@ -122,6 +122,8 @@ def test_every_error_has_the_status_and_code_of_the_contract() -> None:
     assert rows == {
         "InvalidField": (400, "bad_request"),
         "InvalidImage": (400, "bad_request"),
+        "EmptyImage": (400, "bad_request"),
+        "ImageTooLarge": (400, "bad_request"),
         "UnknownType": (400, "bad_request"),
         "WrongMethod": (400, "bad_request"),
         "WrongContentType": (400, "bad_request"),

@@ -90,6 +90,8 @@ def test_every_error_has_the_code_and_message_of_the_contract() -> None:
     assert rows == {
         "InvalidField": wrong,
         "InvalidImage": wrong,
+        "EmptyImage": wrong,
+        "ImageTooLarge": wrong,
         "UnknownType": wrong,
         "WrongMethod": wrong,
         "WrongContentType": wrong,

@@ -18,12 +18,22 @@ class Voice:
     statuses: dict[str, int]  # HTTP status by the code of the refusal, where it is not that of `usual`
     sentence: Callable[[dict[str, Any]], str]
     text: Callable[[dict[str, Any]], str]
+    usual: int = 400
+    field: str = "image"  # how a refusal names the picture
+    key_in_body: bool = False
 
     def body(self, image: object, **more: object) -> dict[str, Any]:
-        return {"image": image} | self.extra | more
+        *outer, inner = self.field.split(".")
+        asked = {inner: image} | self.extra | more
+        return {outer[0]: asked} if outer else asked
+
+    def signed(self, body: object, key: str | None) -> object:
+        """With the key, if this is where it goes."""
+        is_place = self.key_in_body and key is not None and isinstance(body, dict)
+        return {"clientKey": key, **body} if is_place and isinstance(body, dict) else body
 
     def ask(self, client: httpx.Client, key: str | None, body: object, **headers: str) -> httpx.Response:
-        return client.post(self.path, json=body, headers=self.headers(key, **headers))
+        return client.post(self.path, json=self.signed(body, key), headers=self.headers(key, **headers))
 
     def headers(self, key: str | None, **more: str) -> dict[str, str]:
         return ({} if key is None else self.key_header(key)) | {
@@ -31,7 +41,7 @@ class Voice:
         }
 
     def status(self, code: str) -> int:
-        return self.statuses.get(code, 400)
+        return self.statuses.get(code, self.usual)
 
     def trace(self, reply: httpx.Response) -> str:
         """The id by which the log knows the call."""
@@ -105,4 +115,18 @@ V1 = Voice(
     sentence=lambda body: body["detail"],
     text=lambda body: body["answer"]["text"],
 )
-VOICES = (ACEDATA, CAPTCHAAPI, V1)
+CREATETASK = Voice(
+    name="createtask",
+    path="/createTask",
+    key_header=lambda key: {},
+    extra={"type": "ImageToTextTask"},
+    statuses={},
+    sentence=lambda body: body["errorDescription"],
+    text=lambda body: body["solution"]["text"],
+    usual=200,
+    field="task.body",
+    key_in_body=True,
+)
+VOICES = (ACEDATA, CAPTCHAAPI, CREATETASK, V1)
+# Of a body that is no JSON, or too much of it, only these know the caller.
+HEADER_VOICES = tuple(voice for voice in VOICES if not voice.key_in_body)

@@ -223,7 +223,7 @@ def test_a_question_is_asked_of_several_pictures_at_once(site: Site, chromium, t
         make_key(site, page)
         page.goto(f"{site.url}/console/try?kind=click")
         expect(page.locator("#several")).to_be_visible()
-        for dialect in ("acedata", "v1"):
+        for dialect in ("acedata", "createtask", "v1"):
             page.select_option("#dialect", dialect)
             page.fill("#option-question", "Please click each image containing a cat")
             page.set_input_files("#file", files)

@@ -7,6 +7,7 @@ from typing import TypeVar
 from legible.console.i18n import mark
 from legible.dialects.acedata import convert as acedata
 from legible.dialects.captchaapi import convert as captchaapi
+from legible.dialects.createtask import convert as createtask
 from legible.dialects.v1 import convert as v1
 from legible.errors import Refusal
 
@@ -141,6 +142,7 @@ def codes(outcome: str) -> dict[str, str]:
     return {
         "acedata": f"{theirs.status} {theirs.code}",
         "captchaapi": str(_row(captchaapi.REFUSALS, leaf).code),
+        "createtask": _row(createtask.REFUSALS, leaf).code,
         "v1": f"{ours.status} {outcome}",
     }
 

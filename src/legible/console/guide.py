@@ -23,6 +23,7 @@ CHAPTERS = (
     Chapter("quick-start", mark("Quick start")),
     Chapter("acedata", mark("Ace Data Cloud dialect")),
     Chapter("captchaapi", mark("captchaapi.com dialect")),
+    Chapter("createtask", mark("createTask dialect")),
     Chapter("v1", mark("Legible's own API")),
     Chapter("errors", mark("Errors")),
     Chapter("from-acedata", mark("Moving from Ace Data Cloud")),

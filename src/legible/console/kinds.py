@@ -33,9 +33,9 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One way to ask. In `body`, "@image" is the picture in base64, "@images" a list of them, "@option" what
-    the user filled in for that field; all else that the user filled in is added at "@options" or, without
-    that, at the top."""
+    """One way to ask. In `body`, "@image" is the picture in base64, "@images" a list of them, "@piece" the
+    one of a slider's piece, "@key" the key where no header has it, "@option" what the user filled in for that
+    field; all else that the user filled in is added at "@options" or, without that, at the top."""
 
     dialect: str
     path: str
@@ -81,6 +81,11 @@ TEXT_OPTIONS = (
     Option("max_length", mark("Most length"), type="number"),
     Option("case", mark("Case"), type="choice", choices=("keep", "lower", "upper")),
 )
+CREATETASK_TEXT_OPTIONS = (
+    Option("numeric", mark("Characters"), mark("1: only digits. 2: only letters."), "number"),
+    Option("minLength", mark("Least length"), type="number"),
+    Option("maxLength", mark("Most length"), type="number"),
+)
 PIECE = Option("piece", mark("Picture of the piece"), mark("Optional; it makes the answer surer."), "image")
 GRID_OPTIONS = (
     Option("question", mark("Question"), mark("An id like /m/01pns0, or a name"), is_required=True),
@@ -96,6 +101,11 @@ def _acedata(path: str, body: dict[str, object], *options: Option) -> Operation:
 def _captchaapi(type_id: int, *options: Option) -> Operation:
     body: dict[str, object] = {"image": "@image", "type": type_id}
     return Operation("captchaapi", "/api/v1/captcha.php", body, "x-api-key", options)
+
+
+def _createtask(type_: str, fields: dict[str, object], *options: Option) -> Operation:
+    task: dict[str, object] = {"type": type_, **fields, "@options": None}
+    return Operation("createtask", "/createTask", {"clientKey": "@key", "task": task}, None, options)
 
 
 def _v1(kind: str, *options: Option) -> Operation:
@@ -120,6 +130,7 @@ KINDS = {
             (
                 _acedata("image2text", {"image": "@image"}, *TEXT_OPTIONS, THRESHOLD),
                 _captchaapi(50200, *TEXT_OPTIONS, THRESHOLD),
+                _createtask("ImageToTextTask", {"body": "@image"}, *CREATETASK_TEXT_OPTIONS, THRESHOLD),
                 _v1("text", *TEXT_OPTIONS),
             ),
             (
@@ -134,7 +145,11 @@ KINDS = {
             mark("Arithmetic"),
             mark("A sum in a picture; the answer is its value."),
             mark("Plus, minus, times and divided, also in Chinese, with numbers of one or two digits."),
-            (_captchaapi(50100, THRESHOLD), _v1("arithmetic")),
+            (
+                _captchaapi(50100, THRESHOLD),
+                _createtask("ImageToTextTask", {"body": "@image", "math": True}, THRESHOLD),
+                _v1("arithmetic"),
+            ),
             (
                 Sample("arithmetic-1.png", "65"),
                 Sample("arithmetic-2.png", "6"),
@@ -148,6 +163,12 @@ KINDS = {
             mark("One gap that the piece fits. Among look-alike gaps, send the piece as well."),
             (
                 _captchaapi(10200, PIECE, THRESHOLD),
+                _createtask(
+                    "VisionEngine",
+                    {"module": "slider_1", "image": "@piece", "imageBackground": "@image"},
+                    PIECE,
+                    THRESHOLD,
+                ),
                 _v1("slider", PIECE),
             ),
             (
@@ -163,6 +184,7 @@ KINDS = {
             mark("Pictures of 100, 300 or 450 pixels a side, and the 17 objects of the reference page."),
             (
                 _acedata("recaptcha2", {"image": "@image"}, *GRID_OPTIONS, THRESHOLD),
+                _createtask("ReCaptchaV2Classification", {"image": "@image"}, *GRID_OPTIONS, THRESHOLD),
                 _v1("grid", *GRID_OPTIONS),
             ),
             (
@@ -184,6 +206,7 @@ KINDS = {
                     Option("origin", mark("Origin"), type="choice", choices=("bottom-left", "top-left")),
                     THRESHOLD,
                 ),
+                _createtask("HCaptchaClassification", {"queries": "@images"}, CLICK_QUESTION, THRESHOLD),
                 _v1("click", CLICK_QUESTION),
             ),
             (

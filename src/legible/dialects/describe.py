@@ -58,11 +58,26 @@ IDEMPOTENCY_KEY = {
 
 def request_body(model: type[BaseModel], *parameters: dict[str, Any]) -> dict[str, Any]:
     """What FastAPI cannot see, since we read bodies ourselves: with a limit, and without its detours."""
-    schema = model.model_json_schema()
+    schema = _inlined(model.model_json_schema())
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "parameters": list(parameters),
     }
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema with its own definitions in their places, since it will stand inside of another document."""
+    definitions = schema.pop("$defs", {})
+
+    def inlined(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return inlined(definitions[value["$ref"].rsplit("/", 1)[1]])
+            return {name: inlined(each) for name, each in value.items()}
+        return [inlined(each) for each in value] if isinstance(value, list) else value
+
+    made: dict[str, Any] = inlined(schema)
+    return made
 
 
 def refusals(

@@ -137,21 +137,37 @@ class Desk:
         try:
             ask.token = idempotency_token(request.headers)
         except InvalidField as refusal:
-            ask.body = Body(b"", refusal)
+            ask.body = Body(body.data, refusal)
         return ask
 
     async def answer(
-        self, dialect: Dialect, ask: Ask, key: str | None, parse: Parse, render: Render
+        self,
+        dialect: Dialect,
+        ask: Ask,
+        key: str | None,
+        parse: Parse,
+        render: Render,
+        task_id: str | None = None,
     ) -> Response:
-        """The reply to one call. `parse` understands the body, `render` writes a good answer."""
-        return (await self._call(dialect, ask, self.attempt(dialect, ask, key), parse, render)).response
+        """The reply to one call. `parse` understands the body, `render` writes a good answer,
+        which can be polled for, too, if it has a `task_id`."""
+        attempt = self.attempt(dialect, ask, key)
+        if task_id is not None:
+            attempt = replace(attempt, task=TASK + task_id)
+        return (await self._call(dialect, ask, attempt, parse, render)).response
 
     async def start(
-        self, dialect: Dialect, ask: Ask, key: str | None, parse: Parse, render: Render
+        self,
+        dialect: Dialect,
+        ask: Ask,
+        key: str | None,
+        parse: Parse,
+        render: Render,
+        task_id: str | None = None,
     ) -> str | Response:
         """Begins a call whose reply is polled for: the id of its task,
         or the refusal that could be told at once."""
-        task = Running(f"{uuid.uuid4()}", fingerprint(ask.path, ask.body.data))
+        task = Running(task_id or f"{uuid.uuid4()}", fingerprint(ask.path, ask.body.data))
         attempt = self.attempt(dialect, ask, key)
         # The charge and the reply that is polled for stand or fall together, under either name.
         if attempt.token is None:

@@ -6,7 +6,7 @@ import ipaddress
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -57,9 +57,10 @@ class Body:
             raise _refusal_of(error, model) from None
 
     def text_of(self, field: str) -> str | None:
-        """A top-level string of the body, without a look at the rest; None when there is none."""
+        """A top-level string of the body, without a look at the rest, even of one that is refused;
+        None when there is none."""
         try:
-            value = json.loads(self.data) if self.refusal is None else None
+            value = json.loads(self.data)
         except (ValueError, RecursionError):
             return None
         found = value.get(field) if isinstance(value, dict) else None
@@ -114,7 +115,7 @@ def _refusal_of(error: ValidationError, model: type[BaseModel], prefix: str = ""
     name = str(location[0])
     path = name + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location[1:])
     got = "nothing" if kind == "missing" else shown(value)
-    return InvalidField(prefix + path, got=got, allowed=_allowed(model, name))
+    return InvalidField(prefix + path, got=got, allowed=_allowed(model, location))
 
 
 def _broken_json(value: object, message: str) -> str:
@@ -124,12 +125,19 @@ def _broken_json(value: object, message: str) -> str:
     return f"text that is not JSON{' (' + place.group() + ')' if place else ''}"
 
 
-def _allowed(model: type[BaseModel], name: str) -> str:
-    """A field's description is written so that it reads well after "allowed:"."""
-    for field_name, field in model.model_fields.items():
-        if name in (field_name, field.alias):
-            return field.description or "see the reference page"
-    return "see the reference page"
+def _allowed(model: type[BaseModel], location: Sequence[int | str]) -> str:
+    """The description of a field, the innermost one: it is written so that it reads well after "allowed:"."""
+    said = "see the reference page"
+    for part in location:
+        fields = model.model_fields.items()
+        field = next((each for name, each in fields if part in (name, each.alias)), None)
+        if field is None:
+            break
+        said = field.description or said
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        model = field.annotation
+    return said
 
 
 def shown(value: object) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from legible.dialects.edge import shown
 from legible.dialects.fields import TextFields
-from legible.errors import InvalidField, InvalidImage
+from legible.errors import ImageTooLarge, InvalidField, InvalidImage
 from legible.images import ImageLimits, check_header
 from legible.recognizers.grid.labels import known_labels, label_of
 from legible.tasks import GridOptions, TextOptions
@@ -41,7 +41,7 @@ def image_bytes(text: str, limits: ImageLimits, *, field: str = "image") -> byte
 def from_base64(text: str, *, field: str, max_bytes: int) -> bytes:
     """Lenient: a data: prefix, white space, the URL-safe alphabet and missing padding are all accepted."""
     if len(text) // 4 * 3 > max_bytes * 1.1 + 1024:  # line breaks and a prefix may add a little
-        raise InvalidImage(
+        raise ImageTooLarge(
             field, got=f"about {len(text) // 4 * 3} bytes", allowed=f"at most {max_bytes} bytes"
         )
     try:
@@ -92,20 +92,20 @@ def _charset(asked: str | None) -> str | None:
     return "".join(dict.fromkeys(charset))
 
 
-def grid_options(question: str, top: int | None) -> GridOptions:
+def grid_options(question: str, top: int | None, *, field: str = "question") -> GridOptions:
     """The label that is asked for, by its id; raises `InvalidField`, which lists the known ones."""
     label = label_of(question)
     if label is None:
-        raise InvalidField("question", got=shown(question), allowed=known_labels())
+        raise InvalidField(field, got=shown(question), allowed=known_labels())
     return GridOptions(label, top)
 
 
-def grid_image(text: str, limits: ImageLimits) -> bytes:
+def grid_image(text: str, limits: ImageLimits, *, field: str = "image") -> bytes:
     """A picture of exactly one of the three sizes that grids have."""
-    image = image_bytes(text, limits)
+    image = image_bytes(text, limits, field=field)
     width, height = check_header(image, limits)
     if width != height or width not in GRID_SIZES:
         raise InvalidImage(
-            "image", got=f"{width}x{height} pixels", allowed="100x100, 300x300 or 450x450 pixels"
+            field, got=f"{width}x{height} pixels", allowed="100x100, 300x300 or 450x450 pixels"
         )
     return image

@@ -111,8 +111,14 @@ def _fields(schema: Document | None, whole: Document, prefix: str = "") -> Itera
             "required": name in required,
             "about": each.get("description") or inner.get("description", ""),
         }
-        nested = _resolve(inner.get("items", {}), whole) if inner.get("type") == "array" else inner
-        yield from _fields(nested, whole, f"{prefix}{name}.")
+        nested = inner.get("items", {}) if inner.get("type") == "array" else inner
+        for choice in _choices(nested, whole):
+            yield from _fields(choice, whole, f"{prefix}{name}.")
+
+
+def _choices(schema: Document, whole: Document) -> list[Document]:
+    resolved = _resolve(schema, whole)
+    return [_resolve(each, whole) for each in resolved.get("anyOf", [resolved])]
 
 
 def _resolve(schema: Document, whole: Document) -> Document:
@@ -135,7 +141,7 @@ def _type(schema: Document, whole: Document) -> str:
     if "enum" in schema:
         return " | ".join(json.dumps(value) for value in schema["enum"])
     if "anyOf" in schema:
-        return " or ".join(_type(_resolve(each, whole), whole) for each in schema["anyOf"])
+        return " or ".join(dict.fromkeys(_type(each, whole) for each in _choices(schema, whole)))
     if schema.get("type") == "array":
         return f"list of {_type(_resolve(schema.get('items', {}), whole), whole)}"
     return str(schema.get("type", "any"))
@@ -156,6 +162,8 @@ def _example(schema: Document | None, whole: Document) -> Any:
         }
     if resolved.get("type") == "array":
         return [_example(resolved.get("items", {}), whole)]
+    if "anyOf" in resolved:
+        return _example(resolved["anyOf"][0], whole)
     plain = {"string": "...", "integer": 0, "number": 0, "boolean": True}
     return resolved["enum"][0] if "enum" in resolved else plain.get(str(resolved.get("type")))
 

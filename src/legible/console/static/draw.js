@@ -15,6 +15,7 @@ export function readReply(dialect, reply) {
       box: data.box, pieceX: data.piece_x, candidates: data.candidates,
     };
   }
+  if (dialect === "createtask") return fromCreateTask(reply);
   const reference = reply.trace_id;
   if (dialect === "v1") return reply.answer ? { reference, ...fromTasks(reply.answer) } : { reference, refused: `${reply.code}: ${reply.detail}` };
   if (reply.error || reply.success === false) return { reference, refused: `${reply.error?.code}: ${reply.error?.message}` };
@@ -24,6 +25,15 @@ export function readReply(dialect, reply) {
     confidences: solution.confidences, objects: solution.objects, origin: solution.origin, point: solution.point,
     corner: solution.box, size: solution.size,
   };
+}
+
+function fromCreateTask({ errorId, errorCode, errorDescription, solution }) {
+  if (errorId) return { refused: `${errorCode}: ${errorDescription}` };
+  const { imageSize, box, distance } = solution;
+  const answer = { ...solution, text: solution.text ?? (distance === undefined ? undefined : String(distance)) };
+  // With a picture's size, a box is a point to click; else it is the gap, and the piece starts where the way does.
+  if (imageSize) return { ...answer, point: { x: box[0], y: box[1] }, corner: box, origin: "top-left" };
+  return distance === undefined ? answer : { ...answer, pieceX: box[0] - distance || null };
 }
 
 // Our own answers have the fields of `tasks.py`.

@@ -13,11 +13,13 @@ export function shots(count) {
   return Array.from({ length: count }, (_, place) => new Picture(`image${place + 1}`, `captcha-${place + 1}.png`));
 }
 
-// The operation's template with so many pictures and the options filled in.
-function fill(template, options, count) {
+// The operation's template with the key, so many pictures and the options filled in.
+function fill(template, key, options, count) {
   const own = Object.keys(template).filter((name) => template[name] === "@option");
+  if (JSON.stringify(template).includes('"@piece"')) own.push("piece");
   const others = Object.entries(options).filter(([name]) => !own.includes(name));
   const filled = (value) => {
+    if (value === "@key") return key;
     if (value === "@image") return shots(count)[0];
     if (value === "@images") return shots(count);
     if (Array.isArray(value)) return value.map(filled);
@@ -25,6 +27,7 @@ function fill(template, options, count) {
     const entries = Object.entries(value).flatMap(([name, inner]) => {
       if (name === "@options") return others;
       if (inner === "@option") return name in options ? [[name, options[name]]] : [];
+      if (inner === "@piece") return options.piece ? [[name, options.piece]] : [];
       return [[name, filled(inner)]];
     });
     return Object.fromEntries(entries);
@@ -38,7 +41,7 @@ export function request(base, operation, key, options, count = 1) {
   const headers = { "content-type": "application/json" };
   const header = operation.key_header;
   if (header) headers[header] = header === "authorization" ? `Bearer ${key}` : key;
-  return { url: base + operation.path, headers, body: fill(operation.body, options, count) };
+  return { url: base + operation.path, headers, body: fill(operation.body, key, options, count) };
 }
 
 function pictures(value) {

@@ -240,7 +240,9 @@ async function call(key) {
   const response = await fetch(new URL(url).pathname, { method: "POST", headers, body: json, credentials: "omit" });
   const reply = await response.json();
   const milliseconds = performance.now() - started;
-  await showAnswer(readReply(state.operation.dialect, reply), reply, response.status, milliseconds);
+  const answer = readReply(state.operation.dialect, reply);
+  answer.reference ??= response.headers.get("x-trace-id");
+  await showAnswer(answer, reply, response.status, milliseconds);
 }
 
 async function showAnswer(answer, reply, status, milliseconds) {

@@ -95,7 +95,7 @@ FILTER_PARAMETERS = (
     _parameter("until", "ISO 8601; calls before this moment"),
     _parameter("kind", "text, arithmetic, slider, grid or click", enum=list(Kind)),
     _parameter("outcome", "answered, replayed, refused (all that are neither), or the code of one refusal"),
-    _parameter("dialect", "acedata, captchaapi or v1"),
+    _parameter("dialect", "acedata, captchaapi, createtask or v1"),
     _parameter("key_id", "the number of a key", type="integer", minimum=1),
     _parameter("log_id", "one log id"),
     _parameter("trace_id", "one trace id"),

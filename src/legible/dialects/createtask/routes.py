@@ -1,0 +1,209 @@
+"""The three URLs of the createTask family."""
+
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from fastapi import APIRouter
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from legible.accounts import Caller
+from legible.calls import CallLog
+from legible.db.session import Database
+from legible.dialects.createtask import convert
+from legible.dialects.createtask.schemas import (
+    AnyTask,
+    Balance,
+    BalanceRequest,
+    CreateTaskRequest,
+    ErrorReply,
+    Named,
+    TaskCreated,
+    TaskResult,
+    TaskResultRequest,
+)
+from legible.dialects.describe import (
+    BROKEN,
+    IDEMPOTENCY_KEY,
+    METHODS,
+    RECOGNITION,
+    UNAUTHENTICATED,
+    refusals,
+    request_body,
+)
+from legible.dialects.desk import Ask, Desk, Dialect, Types
+from legible.errors import BadRequest, Broken, InvalidField, NotFound, NotOffered, Refusal, WrongMethod
+from legible.journal import Receipt
+from legible.pipeline import Request
+from legible.tasks import Answer
+
+B = TypeVar("B", TaskResultRequest, BalanceRequest)
+
+NAME = "createtask"
+TITLE = "createTask dialect"
+ABOUT = (
+    "As spoken by the clients of 2Captcha, Anti-Captcha, CapMonster, CapSolver and YesCaptcha, for tasks "
+    "that are pictures. Send the key in the body as clientKey. Every reply has the status 200; an errorId "
+    "other than 0 tells a refusal. Only a successful recognition is charged."
+)
+SECURITY_SCHEMES: dict[str, dict[str, Any]] = {}
+PATHS = ("/createTask", "/getTaskResult", "/getBalance")
+JSON = "application/json"
+# Every number up to here is exact in every client, JavaScript's too.
+TASK_IDS = 2**53 - 1
+
+
+def _failure(refusal: Refusal, ask: Ask, _: Receipt | None) -> bytes:
+    return convert.failure(refusal, ask.trace_id)
+
+
+def broken(trace_id: str) -> Response:
+    """The reply to a request that met a bug of ours."""
+    return _json(convert.failure(Broken(), trace_id))
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type=JSON)
+
+
+WORDS = Dialect(NAME, convert.status_of, _failure)
+NOT_OFFERED = NotOffered("task.type: got 'RecaptchaV2TaskProxyless'; it is not offered, on purpose")
+NO_TASK = InvalidField("task", got="nothing", allowed="an object with the type of the task and its fields")
+UNKNOWN_TASK = NotFound("there is no such task; tasks are kept for a limited time")
+
+
+def _example(refusal: Refusal) -> Any:
+    return json.loads(convert.failure(refusal, "2cf86e86-22a4-46e1-ac2f-032c0f2a4e89"))
+
+
+def _described(body: type[Any], reply: type[Any], *words: Refusal, **more: Any) -> dict[str, Any]:
+    """All replies have one status: the good one's fields, and each refusal with its example."""
+    ((status, said),) = refusals(words, convert.status_of, _example, ErrorReply).items()
+    examples = said["content"][JSON]["examples"]
+    return {
+        "openapi_extra": request_body(body, *more.get("parameters", ())) | {"security": [{}]},
+        "responses": {
+            status: {"model": reply | ErrorReply, "description": "the answer, or an errorId other than 0"}
+            | {
+                "content": {
+                    JSON: {"examples": {"success": {"summary": "", "value": more["good"]}} | examples}
+                }
+            }
+        },
+    }
+
+
+def build_router(desk: Desk, database: Database) -> APIRouter:
+    """Their three URLs, and their words for another method."""
+    router = APIRouter(generate_unique_id_function=lambda route: f"{NAME}_{route.name}")
+    limits, most, log = desk.settings.image_limits, desk.settings.max_queries, CallLog(database)
+
+    @router.post(
+        "/createTask",
+        summary="Recognize a picture",
+        **_described(
+            CreateTaskRequest[AnyTask],
+            TaskCreated,
+            *RECOGNITION,
+            NOT_OFFERED,
+            NO_TASK,
+            good={
+                "errorId": 0,
+                "errorCode": "",
+                "errorDescription": "",
+                "taskId": "4503599627370496",
+                "status": "ready",
+                "solution": {"text": "7364", "confidence": 0.9876},
+            },
+            parameters=[IDEMPOTENCY_KEY],
+        ),
+    )
+    async def create_task(request: HttpRequest) -> Response:
+        ask = await desk.receive(request)
+        try:
+            asked = ask.body.parse(CreateTaskRequest[Named])
+            model = convert.request_of(asked)
+        except BadRequest as refusal:
+            return await desk.turn_down(WORDS, ask, ask.body.text_of("clientKey"), refusal)
+        task_id = str(1 + secrets.randbelow(TASK_IDS))
+        understood: list[AnyTask] = []
+
+        def parse(types: Types) -> Request:
+            understood.append(ask.body.parse(model).task)
+            return types.request(convert.task_of(understood[0], limits, most))
+
+        def render(answer: Answer, receipt: Receipt) -> bytes:
+            return convert.success(answer, convert.Asker(understood[0], task_id, ask.address), receipt)
+
+        if not convert.polls(asked):
+            reply = await desk.answer(WORDS, ask, asked.client_key, parse, render, task_id)
+            reply.body = convert.created(bytes(reply.body))
+            reply.headers["content-length"] = str(len(reply.body))
+            return reply
+        started = await desk.start(WORDS, ask, asked.client_key, parse, render, task_id)
+        return started if isinstance(started, Response) else _json(convert.started(task_id))
+
+    @router.post(
+        "/getTaskResult",
+        summary="Poll for the solution of a task",
+        **_described(
+            TaskResultRequest,
+            TaskResult,
+            UNKNOWN_TASK,
+            UNAUTHENTICATED,
+            BROKEN,
+            good={
+                "errorId": 0,
+                "status": "ready",
+                "solution": {"text": "7364", "confidence": 0.9876},
+                "cost": "0.001",
+                "ip": "203.0.113.7",
+                "createTime": 1699999999,
+                "endTime": 1699999999,
+                "solveCount": 1,
+            },
+        ),
+    )
+    async def get_task_result(request: HttpRequest) -> Response:
+        async def result(caller: Caller, body: TaskResultRequest, ask: Ask) -> bytes:
+            kept = await desk.poll(caller.account_id, body.task_id)
+            return convert.task_state(None if kept is None else kept.body, ask.trace_id)
+
+        return await told(request, TaskResultRequest, result)
+
+    @router.post(
+        "/getBalance",
+        summary="The balance",
+        **_described(BalanceRequest, Balance, UNAUTHENTICATED, BROKEN, good={"errorId": 0, "balance": 95.5}),
+    )
+    async def get_balance(request: HttpRequest) -> Response:
+        async def balance(caller: Caller, _: BalanceRequest, __: Ask) -> bytes:
+            return convert.balance(await database.run(partial(log.balance, caller.account_id)))
+
+        return await told(request, BalanceRequest, balance)
+
+    async def told(
+        request: HttpRequest, model: type[B], reply: Callable[[Caller, B, Ask], Awaitable[bytes]]
+    ) -> Response:
+        """What is free; in the log only when it is refused."""
+        ask = await desk.receive(request)
+        try:
+            body = ask.body.parse(model)
+            caller = await desk.pipeline.keys.identify(body.client_key)
+            caller.check(ask.address)
+            return _json(await reply(caller, body, ask))
+        except Refusal as refusal:
+            return await desk.turn_down(WORDS, ask, ask.body.text_of("clientKey"), refusal)
+
+    async def wrong_method(request: HttpRequest) -> Response:
+        ask = await desk.receive(request)
+        refusal = WrongMethod(got=request.method, allowed="POST")
+        return await desk.turn_down(WORDS, ask, ask.body.text_of("clientKey"), refusal)
+
+    others = [each for each in METHODS if each != "POST"]
+    for path in PATHS:
+        router.add_api_route(path, wrong_method, methods=others, include_in_schema=False)
+    return router

@@ -1,0 +1,231 @@
+"""The JSON of the createTask family, field for field. A description says what is allowed:
+it ends up in the reference and in refusals."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from legible.dialects.fields import Threshold
+
+IMAGE_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAgUAAAE3CAYAAAA6xjI2AAAAAX..."
+PICTURE = "a PNG, JPEG, GIF, BMP or WebP picture in base64"
+
+T = TypeVar("T")
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and 0 <= value < 2**63 else value
+
+
+class _Body(BaseModel):
+    """Lenient: some clients send 0 for false, and numbers as text."""
+
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True)
+
+
+ClientKey = Annotated[str | None, Field(description="the key, as text", examples=["lg_..."])]
+Image = Annotated[str, Field(description=PICTURE, examples=[IMAGE_EXAMPLE])]
+Question = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=500,
+        description="what is asked of the picture, in English or Chinese",
+        examples=["Please click on the UNIQUE object among the others."],
+    ),
+]
+GridQuestion = Annotated[
+    str,
+    Field(
+        max_length=500,
+        description="an id such as /m/01pns0, or its English or Chinese name, alone or in a sentence",
+        examples=["/m/01pns0"],
+    ),
+]
+Length = Annotated[
+    int | None,
+    Field(ge=0, le=32, description="a whole number from 0 to 32; 0 says that it is not known"),
+]
+Side = Annotated[int | None, Field(ge=1, le=4, description="a whole number that the picture has, or nothing")]
+
+
+class Named(_Body):
+    """A task of any type, of which only the type is read."""
+
+    type: str = Field(description="the type of a task, such as ImageToTextTask")
+
+
+class _Task(_Body):
+    confidence: Threshold = None
+
+
+class ImageToTextTask(_Task):
+    type: Literal["ImageToTextTask"]
+    body: Image
+    math: bool | None = Field(None, description="true or false: true reads a sum and answers its value")
+    numeric: int | None = Field(
+        None,
+        ge=0,
+        le=4,
+        description="1: only digits, 2: only letters; 0, 3 and 4 may be both",
+    )
+    min_length: Length = None
+    max_length: Length = None
+    phrase: Literal[False] | None = Field(
+        None, description="false: one word is read, and no spaces between words"
+    )
+    case: bool | None = Field(None, description="true or false: the case is kept, whichever it is")
+    score: Threshold = None
+    recognizing_threshold: int | None = Field(
+        None, ge=0, le=100, description="a whole number from 0 to 100: confidence in percent"
+    )
+
+
+class ReCaptchaV2Classification(_Task):
+    type: Literal["ReCaptchaV2Classification"]
+    image: Annotated[
+        str,
+        Field(
+            description="a picture of 100x100, 300x300 or 450x450 pixels in base64", examples=[IMAGE_EXAMPLE]
+        ),
+    ]
+    question: GridQuestion
+    top: int | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="a whole number from 1 to 16: that many best tiles, instead of those over the threshold",
+    )
+
+
+class HCaptchaClassification(_Task):
+    type: Literal["HCaptchaClassification"]
+    queries: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        min_length=1,
+        description="one picture in base64, or a list of them, as many as max_queries allows (16)",
+        examples=[[IMAGE_EXAMPLE]],
+    )
+    question: Question
+    anchors: list[str] | None = Field(
+        None, description="example pictures in base64 that the question refers to"
+    )
+
+
+class CoordinatesTask(_Task):
+    type: Literal["CoordinatesTask"]
+    body: Image
+    comment: Question
+    img_instructions: str | None = Field(
+        None, description="an example picture in base64 that the comment refers to"
+    )
+
+
+class GridTask(_Task):
+    type: Literal["GridTask"]
+    body: Annotated[
+        str,
+        Field(description="a picture of 300x300 or 450x450 pixels in base64", examples=[IMAGE_EXAMPLE]),
+    ]
+    comment: GridQuestion
+    rows: Side = None
+    columns: Side = None
+
+
+class VisionEngine(_Task):
+    type: Literal["VisionEngine"]
+    module: Literal["slider_1"] = Field("slider_1", description="slider_1, the only one that is read here")
+    image: str | None = Field(
+        None, description="the picture of the piece in base64; it makes the answer surer"
+    )
+    image_background: Annotated[
+        str, Field(description="the background with the gap in base64", examples=[IMAGE_EXAMPLE])
+    ]
+
+
+AnyTask = (
+    ImageToTextTask
+    | ReCaptchaV2Classification
+    | HCaptchaClassification
+    | CoordinatesTask
+    | GridTask
+    | VisionEngine
+)
+
+
+class CreateTaskRequest(_Body, Generic[T]):
+    """`task` is of one type, or at first only `Named`."""
+
+    client_key: ClientKey = None
+    task: T = Field(description="an object with the type of the task and its fields")
+    soft_id: Any = Field(
+        None,
+        validation_alias=AliasChoices("softId", "soft_id"),
+        description="whose program it is: a client that sends it polls for the solution",
+    )
+    callback_url: Literal[""] | None = Field(
+        None, description="nothing: no URL is called from here; ask /getTaskResult instead"
+    )
+
+
+REQUESTS: Mapping[str, type[CreateTaskRequest[Any]]] = {
+    "ImageToTextTask": CreateTaskRequest[ImageToTextTask],
+    "ReCaptchaV2Classification": CreateTaskRequest[ReCaptchaV2Classification],
+    "HCaptchaClassification": CreateTaskRequest[HCaptchaClassification],
+    "CoordinatesTask": CreateTaskRequest[CoordinatesTask],
+    "GridTask": CreateTaskRequest[GridTask],
+    "VisionEngine": CreateTaskRequest[VisionEngine],
+}
+
+
+class TaskResultRequest(_Body):
+    client_key: ClientKey = None
+    task_id: Annotated[str, BeforeValidator(_as_text)] = Field(
+        max_length=100,
+        description="the taskId that createTask answered, as a number or as text",
+        examples=["4503599627370496"],
+    )
+
+
+class BalanceRequest(_Body):
+    client_key: ClientKey = None
+
+
+class _Reply(_Body):
+    error_id: int = Field(description="0 without an error", examples=[0])
+
+
+class TaskCreated(_Reply):
+    """`status` and `solution` are there unless the client is one that polls."""
+
+    task_id: int | str = Field(examples=["4503599627370496"])
+    status: Literal["ready"] | None = Field(None, examples=["ready"])
+    solution: dict[str, Any] | None = Field(
+        None, description="depends on the type of the task", examples=[{"text": "7364"}]
+    )
+    error_code: str | None = Field(None, examples=[""])
+    error_description: str | None = Field(None, examples=[""])
+
+
+class TaskResult(_Reply):
+    status: Literal["processing", "ready"] = Field(examples=["ready"])
+    solution: dict[str, Any] | None = Field(None, examples=[{"text": "7364"}])
+    cost: str | None = Field(None, description="yuan", examples=["0.001"])
+    ip: str | None = Field(None, examples=["203.0.113.7"])
+    create_time: int | None = Field(None, description="Unix seconds", examples=[1699999999])
+    end_time: int | None = Field(None, description="Unix seconds", examples=[1699999999])
+    solve_count: int | None = Field(None, examples=[1])
+
+
+class Balance(_Reply):
+    balance: float = Field(description="yuan", examples=[95.5])
+
+
+class ErrorReply(_Reply):
+    error_code: str = Field(examples=["ERROR_CAPTCHA_UNSOLVABLE"])
+    error_description: str = Field(description="what happened and what to do, and the trace id")
