@@ -105,7 +105,14 @@ def test_the_reference_page_needs_no_internet_and_shows_every_endpoint(service: 
     assert "https://" not in reply.text
     for path in service.client.get("/openapi.json").json()["paths"]:
         assert path in reply.text
-    for words in ("insufficient_credit", "识别成功", "/m/01pns0", "Idempotency-Key", "log_id"):
+    for words in (
+        "insufficient_credit",
+        "识别成功",
+        "/m/01pns0",
+        "Idempotency-Key",
+        "log_id",
+        "task.imageBackground",
+    ):
         assert words in reply.text
 
 

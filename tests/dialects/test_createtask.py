@@ -355,6 +355,7 @@ def test_a_click_is_a_point_from_the_top_left_or_yes_and_no(every_kind: Service,
     assert (one["box"], one["imageSize"]) == ([60, 20], [120, 40])
     assert isinstance(seen[-1].options, ClickOptions)
     assert len(seen[-1].options.anchors) == 1
+    assert solved(every_kind, task | {"question": "both"})["points"] == [[60, 20], [100, 30]]
     assert solved(every_kind, task | {"queries": [picture, picture]})["objects"] == [True, False]
     many = create(every_kind, task | {"queries": [picture] * 17})
     assert many["errorDescription"].startswith("task.queries: got a list of 17; allowed: at most 16")

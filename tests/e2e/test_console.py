@@ -238,6 +238,24 @@ def test_a_question_is_asked_of_several_pictures_at_once(site: Site, chromium, t
         expect(page.locator("#stage svg image")).to_have_count(1)
 
 
+def test_an_answer_of_createtask_is_read_drawn_and_found_in_the_log(site: Site, chromium) -> None:
+    said = {
+        "text": HOSTILE,
+        "arithmetic": "3+5 = 8",
+        "slider": "115",
+        "grid": "tiles: 2, 5, 7",
+        "click": "120, 90",
+    }
+    with opened(chromium, "en") as (_, page):
+        sign_up(site, page)
+        for kind, outcome in said.items():
+            page.goto(f"{site.url}/console/try?kind={kind}&dialect=createtask")
+            expect(page.locator("#base64")).not_to_have_value("")
+            assert read(page) == outcome
+            assert '"errorId": 0' in str(page.text_content("#raw"))
+        assert page.locator("#stage svg circle").count() == 2
+
+
 def test_what_is_chosen_last_is_what_is_sent(site: Site, chromium) -> None:
     with opened(chromium, "en") as (_, page):
         sign_up(site, page)

@@ -33,8 +33,8 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One way to ask. In `body`, "@image" is the picture in base64, "@images" a list of them, "@piece" the
-    one of a slider's piece, "@key" the key where no header has it, "@option" what the user filled in for that
+    """One way to ask. In `body`, "@image" is the picture in base64, "@images" a list of them, "@piece" that
+    of a slider's piece, "@key" the key where no header has it, "@option" what the user filled in for that
     field; all else that the user filled in is added at "@options" or, without that, at the top."""
 
     dialect: str

@@ -204,7 +204,8 @@ def _solution(task: AnyTask, answer: Answer) -> dict[str, object]:
             points = answer.points or ((answer.point,) if answer.point else ())
             return {"coordinates": [{"x": x, "y": y} for x, y in points]} | confidence
         case ClickAnswer(point=(x, y)):
-            return {"box": [x, y], "imageSize": list(answer.size), "label": answer.label} | confidence
+            solution = {"box": [x, y], "imageSize": list(answer.size), "label": answer.label} | confidence
+            return solution | ({"points": [list(each) for each in answer.points]} if answer.points else {})
         case ClickAnswer():
             return {"objects": list(answer.objects), "confidences": list(answer.confidences)}
         case SliderAnswer():
@@ -223,11 +224,11 @@ def _classification(answer: GridAnswer) -> dict[str, object]:
     return solution | {"hasObject": bool(answer.objects)} if single else solution
 
 
-def created(reply: bytes) -> bytes:
-    """What createTask answers at once: no field more, since clients of this form count them."""
+def created(reply: bytes) -> bytes | None:
+    """What createTask answers at once, None for an error: no field more, since some clients take no other."""
     kept = json.loads(reply)
     if kept["errorId"]:
-        return reply
+        return None
     return to_json(
         {
             "errorId": 0,

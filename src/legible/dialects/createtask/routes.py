@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -70,6 +70,15 @@ def _json(body: bytes) -> Response:
 
 
 WORDS = Dialect(NAME, convert.status_of, _failure)
+SOLVED = {"errorId": 0, "status": "ready", "solution": {"text": "7364", "confidence": 0.9876}}
+CREATED = SOLVED | {"errorCode": "", "errorDescription": "", "taskId": "4503599627370496"}
+RESULT = SOLVED | {
+    "cost": "0.001",
+    "ip": "203.0.113.7",
+    "createTime": 1699999999,
+    "endTime": 1699999999,
+    "solveCount": 1,
+}
 NOT_OFFERED = NotOffered("task.type: got 'RecaptchaV2TaskProxyless'; it is not offered, on purpose")
 NO_TASK = InvalidField("task", got="nothing", allowed="an object with the type of the task and its fields")
 UNKNOWN_TASK = NotFound("there is no such task; tasks are kept for a limited time")
@@ -79,18 +88,20 @@ def _example(refusal: Refusal) -> Any:
     return json.loads(convert.failure(refusal, "2cf86e86-22a4-46e1-ac2f-032c0f2a4e89"))
 
 
-def _described(body: type[Any], reply: type[Any], *words: Refusal, **more: Any) -> dict[str, Any]:
-    """All replies have one status: the good one's fields, and each refusal with its example."""
+def _described(
+    body: type[Any], reply: type[Any], good: dict[str, Any], *words: Refusal, parameters: Sequence[Any] = ()
+) -> dict[str, Any]:
+    """All replies have one status: the good one's fields and example, and each refusal with its example."""
     ((status, said),) = refusals(words, convert.status_of, _example, ErrorReply).items()
-    examples = said["content"][JSON]["examples"]
+    examples = {"success": {"summary": "", "value": good}} | said["content"][JSON]["examples"]
+    content = {JSON: {"examples": examples}}
     return {
-        "openapi_extra": request_body(body, *more.get("parameters", ())) | {"security": [{}]},
+        "openapi_extra": request_body(body, *parameters) | {"security": [{}]},
         "responses": {
-            status: {"model": reply | ErrorReply, "description": "the answer, or an errorId other than 0"}
-            | {
-                "content": {
-                    JSON: {"examples": {"success": {"summary": "", "value": more["good"]}} | examples}
-                }
+            status: {
+                "model": reply | ErrorReply,
+                "description": "the answer, or an error",
+                "content": content,
             }
         },
     }
@@ -107,17 +118,10 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
         **_described(
             CreateTaskRequest[AnyTask],
             TaskCreated,
+            CREATED,
             *RECOGNITION,
             NOT_OFFERED,
             NO_TASK,
-            good={
-                "errorId": 0,
-                "errorCode": "",
-                "errorDescription": "",
-                "taskId": "4503599627370496",
-                "status": "ready",
-                "solution": {"text": "7364", "confidence": 0.9876},
-            },
             parameters=[IDEMPOTENCY_KEY],
         ),
     )
@@ -140,9 +144,8 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
 
         if not convert.polls(asked):
             reply = await desk.answer(WORDS, ask, asked.client_key, parse, render, task_id)
-            reply.body = convert.created(bytes(reply.body))
-            reply.headers["content-length"] = str(len(reply.body))
-            return reply
+            short = convert.created(bytes(reply.body))
+            return reply if short is None else _json(short)
         started = await desk.start(WORDS, ask, asked.client_key, parse, render, task_id)
         return started if isinstance(started, Response) else _json(convert.started(task_id))
 
@@ -152,19 +155,10 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
         **_described(
             TaskResultRequest,
             TaskResult,
+            RESULT,
             UNKNOWN_TASK,
             UNAUTHENTICATED,
             BROKEN,
-            good={
-                "errorId": 0,
-                "status": "ready",
-                "solution": {"text": "7364", "confidence": 0.9876},
-                "cost": "0.001",
-                "ip": "203.0.113.7",
-                "createTime": 1699999999,
-                "endTime": 1699999999,
-                "solveCount": 1,
-            },
         ),
     )
     async def get_task_result(request: HttpRequest) -> Response:
@@ -177,7 +171,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
     @router.post(
         "/getBalance",
         summary="The balance",
-        **_described(BalanceRequest, Balance, UNAUTHENTICATED, BROKEN, good={"errorId": 0, "balance": 95.5}),
+        **_described(BalanceRequest, Balance, {"errorId": 0, "balance": 95.5}, UNAUTHENTICATED, BROKEN),
     )
     async def get_balance(request: HttpRequest) -> Response:
         async def balance(caller: Caller, _: BalanceRequest, __: Ask) -> bytes:
