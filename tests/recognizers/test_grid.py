@@ -16,7 +16,15 @@ from legible.model_store import model_files
 from legible.recognizers.grid import recognize
 from legible.recognizers.grid.decode import COUNTS, LEAST, decode
 from legible.recognizers.grid.labels import LABELS
-from legible.recognizers.grid.model import Calibration, columns, margins
+from legible.recognizers.grid.model import (
+    TWICE,
+    Calibration,
+    columns,
+    doubtful,
+    likelihoods,
+    margins,
+    tile_network,
+)
 from legible.recognizers.grid.preprocess import scene_tensor, tensor, tiles
 from legible.tasks import GridAnswer, GridOptions, Kind, Task
 
@@ -185,6 +193,21 @@ def test_what_speaks_for_a_school_bus_speaks_for_a_bus_but_not_the_other_way_rou
     school_bus = np.array([[-3.0, 4.0, 0.0, 0.0]], np.float32)
     assert margins(school_bus, columns(labels, "/m/01bjv"))[0] == pytest.approx(4 - np.log(2))
     assert margins(school_bus, [0])[0] < 0
+
+
+def test_the_tiles_nearest_to_even_odds_are_looked_at_again() -> None:
+    likelihoods = np.array([9, -0.5, 4, -8, 0.1, -3, 7, 2, -9], np.float32)
+    assert doubtful(likelihoods).tolist() == [4, 1, 7, 5]
+    assert doubtful(likelihoods[:1]).tolist() == [0]
+
+
+def test_a_mirrored_tile_has_the_same_evidence_once_it_is_seen_twice() -> None:
+    few = tensor(tiles(noise(300), 3)[:TWICE])
+    mirrored = np.ascontiguousarray(few[..., ::-1])
+    assert likelihoods(few, LABEL) == pytest.approx(likelihoods(mirrored, LABEL), abs=1e-4)
+    own, network = columns(tile_network().labels, LABEL), tile_network()
+    once = [network.model.run(x)[0][:, own].max(1) for x in (few, mirrored)]
+    assert np.abs(once[0] - once[1]).max() > 0.01
 
 
 def test_tiles_are_cut_in_reading_order() -> None:

@@ -30,6 +30,7 @@ CLASS = {name: index for index, name in enumerate(FOLDERS)} | {
     "other": OTHER,
     "stairs_bannister": FOLDERS.index("stairs"),
 }
+PARTS = [(CLASS[part], CLASS[whole]) for part, whole in (("taxi", "car"), ("school_bus", "bus"))]
 REAL = ("deathlyface", "deathlyface_mined", "x2month_manual", "saavn_stairs")
 # Of clean object photos at 64 px, only what real tiles lack, and as many as do not outweigh them.
 TINY_AT_MOST = {"boat": 700, "tractor": 400, "parking_meter": 400, "mountain": 400, "school_bus": 200,
@@ -276,17 +277,18 @@ def targets(tiles: Tiles, seen: NDArray[np.float32]) -> tuple[NDArray[np.float32
     second = beyond & (surest >= SECOND)
     target[second], weight[second] = 0.9, 0.8
     for i, (_, unsure) in corrected(tiles).items():
+        target[i], weight[i] = tiles.positive[i], 1
         target[i, unsure], weight[i, unsure] = 1, 0
     # A school bus is a bus, and a taxi is a car, for people who click.
-    for part, whole in (("taxi", "car"), ("school_bus", "bus")):
-        both = (target * weight)[:, FOLDERS.index(part)] == 1
-        target[both, FOLDERS.index(whole)], weight[both, FOLDERS.index(whole)] = 1.0, 1.0
+    for part, whole in PARTS:
+        both = (target * weight)[:, part] == 1
+        target[both, whole], weight[both, whole] = 1.0, 1.0
     return target, weight
 
 
 def corrected(tiles: Tiles) -> dict[int, tuple[list[int], list[int]]]:
-    """Training tiles that were looked at because a network contradicted their label: the labels that are
-    there, and those that may or may not be."""
+    """Training and calibration tiles that were looked at because a network contradicted their labels: the
+    labels that are there, and those that may or may not be."""
     index = {name: i for i, name in enumerate(tiles.names)}
     with (HERE / "corrected.tsv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -296,22 +298,29 @@ def corrected(tiles: Tiles) -> dict[int, tuple[list[int], list[int]]]:
     return {index[row["file"]]: each for row, *each in zip(rows, labels, unsure, strict=True)}  # type: ignore[misc]
 
 
-def looked_at(tiles: Tiles) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
-    """`positive` and `main` of all tiles with the labels seen by eye in some test tiles, and which those
-    are: all where data, networks and detectors named more than one label; who named which was hidden."""
-    positive, main, seen = tiles.positive.copy(), tiles.main.copy(), np.zeros(len(tiles.main), bool)
+def looked_at(
+    tiles: Tiles, weight: NDArray[np.float32]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
+    """`positive`, `main` and weights of all tiles with the labels seen by eye in some test tiles: where data,
+    networks and detectors named more than one label; who named which was hidden. Where it cannot be told, the
+    label that was given stands, and another one counts neither way."""
+    positive, main, weight = tiles.positive.copy(), tiles.main.copy(), weight.copy()
     # A school bus is a bus, and a taxi is a car, for people who click.
-    for part, whole in (("taxi", "car"), ("school_bus", "bus")):
-        positive[positive[:, FOLDERS.index(part)] == 1, FOLDERS.index(whole)] = 1
+    for part, whole in PARTS:
+        positive[positive[:, part] == 1, whole] = 1
+    weight[positive == 1] = 1
     index = {name: i for i, name in enumerate(tiles.names)}
     with (HERE / "looked_at.tsv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):
-            i, labels = index[row["file"]], [CLASS[name] for name in row["labels"].split()]
-            positive[i], seen[i] = 0, True
-            positive[i, labels] = 1
+            i = index[row["file"]]
+            labels, unsure = ([CLASS[name] for name in row[key].split()] for key in ("labels", "unsure"))
+            positive[i], weight[i] = 0, 1
+            positive[i, labels], weight[i, unsure] = 1, 0
+            for part, whole in PARTS:
+                positive[i, whole] |= positive[i, part]
             if main[i] not in labels:
                 main[i] = labels[0] if labels else OTHER
-    return positive, main, seen
+    return positive, main, weight
 
 
 # Small things in tiles of other labels, as challenges have them: cut out of one tile, laid into another.

@@ -50,7 +50,7 @@ from legible.recognizers.grid.preprocess import TILE_PX, scaled, tensor  # noqa:
 
 BATCH = 64
 LR = 2e-4  # AdamW, for the blocks
-LR_HEAD = 1e-3
+LR_HEAD = 1e-3  # with LR; less where --lr is less
 WEIGHT_DECAY = 0.02
 EMA = 0.998
 SMOOTH = 0.05  # of each label's certainty: some of them are wrong
@@ -68,6 +68,11 @@ BUILD = HERE / "build"
 CHECKPOINT = HERE / "checkpoint.pt"
 
 Loss = Callable[[Tensor], Tensor]
+
+
+def quick() -> torch.autocast:
+    """bfloat16 where the processor computes in it; where it does not, it takes 20 times as long."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported())
 
 
 def tile_loss(logits: Tensor, target: Tensor, weight: Tensor, main: Tensor) -> Tensor:
@@ -95,7 +100,10 @@ class Training:
         old = ("trunk", "detector")
         trunk = [p for n, p in net.named_parameters() if n.startswith(old) and p.requires_grad]
         head = [p for n, p in net.named_parameters() if not n.startswith(old)]
-        groups = [{"params": trunk, "lr": lr, "peak": lr}, {"params": head, "lr": LR_HEAD, "peak": LR_HEAD}]
+        groups = [
+            {"params": params, "peak": peak, "lr": peak}
+            for params, peak in ((trunk, lr), (head, lr * LR_HEAD / LR))
+        ]
         self.adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY)
         self.steps, self.part = 0, 0.0
         average.load_state_dict(net.state_dict())
@@ -104,7 +112,7 @@ class Training:
         rate = min(1.0, (self.steps + 1) / 60) * max(0.01, 0.5 * (1 + math.cos(math.pi * self.part)))
         for group in self.adam.param_groups:
             group["lr"] = group["peak"] * rate
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             logits = self.net.train()(x)
         loss = loss_of(logits.float())
         self.adam.zero_grad(set_to_none=True)
@@ -131,7 +139,7 @@ def predict(net: nn.Module, x: Callable[[NDArray[np.int64]], NDArray[np.float32]
     net = net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     parts = []
     for start in range(0, len(rows), size):
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             parts.append(net(channels_last(x(rows[start : start + size]))).float().numpy())
     return np.concatenate(parts)
 
@@ -250,7 +258,7 @@ def train_tiles(a: argparse.Namespace, tiles: Tiles, state: dict[str, object]) -
             values[0][n, label], values[1][n, label] = 1.0, 1.0
             if values[2][n] == OTHER:
                 values[2][n] = label
-        side = SMALL if training.part < SMALL_UNTIL else TILE_PX
+        side = SMALL if training.part < SMALL_UNTIL and not a.again else TILE_PX
         x = scaled(np.stack([view(each, rng) for each in pixels]), side)
         known = [torch.from_numpy(v) for v in values]
         return channels_last(x), lambda logits: tile_loss(logits, *known)
@@ -295,7 +303,7 @@ def look(net: TileNet, tiles: Tiles, rows: NDArray[np.int64]) -> dict[int, NDArr
     for start in range(0, len(unknown), 16):
         part = unknown[start : start + 16]
         x = np.stack([cv2.resize(tiles.pixels[i], (256, 256)) for i in part]).transpose(0, 3, 1, 2)
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             places = net.places(channels_last(x.astype(np.float32) / 128 - 1)).float().numpy()
         for tile, each in zip(part, places, strict=True):
             own = each[tiles.main[tile]]
@@ -395,7 +403,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=("tiles", "scenes"))
     parser.add_argument(
-        "--again", action="store_true", help="a new cosine from the weights of the checkpoint"
+        "--again", action="store_true", help="a new cosine from the weights of the checkpoint, at full size"
     )
     a = parser.parse_args()
     torch.manual_seed(a.seed)

@@ -43,7 +43,8 @@ def name_tiles(
 def _evidence(pictures: Sequence[NDArray[np.uint8]], noun: str) -> Floats:
     if noun not in GRID_LABELS:
         return names.likelihoods(pictures, noun)
-    return np.concatenate([likelihoods(tensor(each[None]), GRID_LABELS[noun]) for each in pictures])
+    together = np.concatenate([tensor(each[None]) for each in pictures])
+    return likelihoods(together, GRID_LABELS[noun])
 
 
 def decode_tiles(

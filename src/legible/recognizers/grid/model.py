@@ -13,6 +13,9 @@ from legible.recognizers.grid.labels import PARTS
 
 Floats = NDArray[np.float32]
 
+# So many tiles are seen twice: with all nine, no more challenges are exact, and it takes twice as long.
+TWICE = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -66,11 +69,27 @@ def columns(labels: tuple[str, ...], label: str) -> list[int]:
 
 
 def likelihoods(tensor: Floats, label: str) -> Floats:
-    """(N, 3, 128, 128) tiles -> (N,) log likelihood ratios of the label being there."""
+    """(N, 3, 128, 128) tiles -> (N,) log likelihood ratios of the label being there.
+
+    The most doubtful of them are seen a second time, mirrored.
+    """
     network = tile_network()
+    own, calibration = columns(network.labels, label), network.calibrations[label]
     logits = network.model.run(tensor)[0]
-    own = columns(network.labels, label)
-    return network.calibrations[label](logits[:, own].max(1), margins(logits, own))
+    again = doubtful(evidence(logits, own, calibration))
+    mirrored = np.ascontiguousarray(tensor[again][..., ::-1])
+    logits[again] = (logits[again] + network.model.run(mirrored)[0]) / 2
+    return evidence(logits, own, calibration)
+
+
+def evidence(logits: Floats, own: list[int], calibration: Calibration) -> Floats:
+    """(N, labels + 1) -> (N,) log likelihood ratios of what these outputs speak for."""
+    return calibration(logits[:, own].max(1), margins(logits, own))
+
+
+def doubtful(likelihoods: Floats) -> NDArray[np.intp]:
+    """The tiles that a second look may decide: at most `TWICE`, those nearest to even odds."""
+    return np.argsort(np.abs(likelihoods), kind="stable")[:TWICE]
 
 
 def margins(logits: Floats, own: list[int]) -> Floats:
