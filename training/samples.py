@@ -30,7 +30,10 @@ SLIDERS = (("two", 12), ("bare", 16), ("screenshot", 2))
 # The tiles of a grid from left to right, top to bottom, and which of them are asked for.
 GRIDS = (
     ("hydrant house crosswalk palm crosswalk bus traffic_light mountains crosswalk", "crosswalk"),
-    ("bus traffic_light trees empty_road mountains palm traffic_light hydrant traffic_light", "traffic_light"),
+    (
+        "bus traffic_light trees empty_road mountains palm traffic_light hydrant traffic_light",
+        "traffic_light",
+    ),
 )
 # One scene that is cut in 4x4 squares.
 SCENE = (street.hydrant, 2)

@@ -23,7 +23,7 @@ from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src")]
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src"), str(HERE.parents[1])]
 
 from data import (  # noqa: E402
     CLASS,
@@ -45,6 +45,7 @@ from data import (  # noqa: E402
 from model import TileNet  # noqa: E402
 from scene_model import SceneNet  # noqa: E402
 from scenes import Scene, Scenes, Seen, chosen_tiles, detect, detector_class  # noqa: E402
+from training.precision import quick  # noqa: E402
 
 from legible.recognizers.grid.preprocess import TILE_PX, scaled, tensor  # noqa: E402
 
@@ -68,11 +69,6 @@ BUILD = HERE / "build"
 CHECKPOINT = HERE / "checkpoint.pt"
 
 Loss = Callable[[Tensor], Tensor]
-
-
-def quick() -> torch.autocast:
-    """bfloat16 where the processor computes in it; where it does not, it takes 20 times as long."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported())
 
 
 def tile_loss(logits: Tensor, target: Tensor, weight: Tensor, main: Tensor) -> Tensor:

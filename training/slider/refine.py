@@ -21,6 +21,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from training.maps import Block
+from training.precision import quick
 from training.slider.train import shards_of
 
 from legible.recognizers.slider.preprocess import CLOSE, VIEW, close, tensor
@@ -162,7 +163,7 @@ def rate(progress: float) -> float:
 
 
 def run(net: RefineNet, x: Tensor) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16):
+    with quick():
         logits = net.logits(x.contiguous(memory_format=torch.channels_last))
     return logits.float()
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
+from training.precision import quick
 from training.slider import data
 from training.slider.model import LOGITS, SliderNet
 from training.slider.photos import load
@@ -195,7 +196,7 @@ def rate(progress: float) -> float:
 
 
 def run(net: SliderNet, x: Tensor) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16):
+    with quick():
         maps = net(x.contiguous(memory_format=torch.channels_last))
     return maps.float()  # type: ignore[no-any-return]
 

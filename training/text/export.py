@@ -68,6 +68,7 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
 def session(path: Path | bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.x64quantprecision", "1")  # as in the package
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 

@@ -10,6 +10,7 @@ import torch
 from data import TIMES, Generator, Sample
 from fonts import HAN, LETTERS
 from numpy.typing import NDArray
+from training.precision import quick
 
 from legible.images import decode
 from legible.recognizers.arithmetic.decode import CHARS
@@ -63,7 +64,7 @@ def read(net: torch.nn.Module, measured: Measured) -> dict[str, list[tuple[str, 
         for start in range(0, len(group), 128):
             part = group[start : start + 128]
             x = torch.from_numpy(np.stack([item[2] for item in part])).to(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16):
+            with quick():
                 logits = net(x).float().softmax(-1).numpy()
             for (family, i, _), row in zip(part, logits, strict=True):
                 chars = CHARS if is_sum(measured[family][i][1]) else ALPHANUMERIC

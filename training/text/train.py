@@ -25,12 +25,13 @@ from torch import Tensor
 from torch.nn import functional
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src")]
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src"), str(HERE.parents[1])]
 
 from data import Generator, Sample  # noqa: E402
 from fonts import load_faces  # noqa: E402
 from measure import BLANK, CHARSET, evaluate, families, own_set  # noqa: E402
 from model import TextNet  # noqa: E402
+from training.precision import BFLOAT16, quick  # noqa: E402
 
 from legible.recognizers.text.preprocess import HEIGHT, WIDTHS, fit, to_tensor  # noqa: E402
 
@@ -117,7 +118,8 @@ class Pool:
         self.asked += BATCH
         pixels, frames = self.pixels[width].numpy(), self.frames[width].numpy()
         pairs = [vary(pixels[row], frames[row], rng) for row in rows.tolist()]
-        x = torch.from_numpy(np.stack([pair[0] for pair in pairs])).to(torch.bfloat16)
+        x = torch.from_numpy(np.stack([pair[0] for pair in pairs]))
+        x = x.to(torch.bfloat16 if BFLOAT16 else torch.float32)
         x = x.sub_(128).mul_(1 / STEPS).permute(0, 3, 1, 2)
         return (
             x,
@@ -191,7 +193,7 @@ def muon(p: Tensor, momentum: Tensor, grad: Tensor, lr: float) -> None:
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    x = matrix.bfloat16()
+    x = matrix.bfloat16() if BFLOAT16 else matrix
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)
@@ -244,7 +246,7 @@ class Work:
     def backward(self, rank: int, pool: Pool, rng: np.random.Generator) -> float:
         """One batch of this process; leaves the gradients where the others see them."""
         x, labels, frames, rows = pool.batch(rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             logits = self.net(x)
         loss, each = loss_of(logits, labels, frames, float(self.orders[1]))
         pool.learned(x.shape[3], rows, each)
@@ -286,11 +288,10 @@ def assist(work: Work, pool: Pool, seed: int) -> None:
 
 
 def save(work: Work, average: TextNet, seen: int, minutes: float) -> None:
-    """Half precision all through, so that the file stays under 15 MB."""
+    """Half precision, so that the file stays under 15 MB; momenta are as good as new after a warm-up."""
     content = {
         "net": {k: v.half() if v.is_floating_point() else v for k, v in work.net.state_dict().items()},
         "ema": {k: v.half() if v.is_floating_point() else v for k, v in average.state_dict().items()},
-        "momenta": [m.bfloat16() for m in work.momenta],
         "seen": seen,
         "minutes": minutes,
     }
@@ -342,8 +343,6 @@ def main() -> None:
         content = torch.load(CHECKPOINT, map_location="cpu")
         net.load_state_dict(content["net"])
         average.load_state_dict(content["ema"])
-        for mine, momentum in zip(work.momenta, content["momenta"], strict=True):
-            mine.copy_(momentum)
         seen, before = content["seen"], content["minutes"]
     else:
         average.load_state_dict(net.state_dict())
