@@ -21,7 +21,7 @@ RINGS, STEPS = 12, 48
 MASK_WEIGHT = 40.0
 # Two pictures of one thing differ by about this much: correlation for discs, free objects and outlines,
 # colour in Lab, and what stays of a thing that is turned in space.
-DISC_NOISE, TEXTURE_NOISE, OUTLINE_NOISE, COLOUR_NOISE, LOOKS_NOISE = 0.1, 0.08, 0.04, 6.0, 0.2
+DISC_NOISE, TEXTURE_NOISE, OUTLINE_NOISE, COLOUR_NOISE, LOOKS_NOISE = 0.1, 0.08, 0.04, 6.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
