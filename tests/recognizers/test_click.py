@@ -17,12 +17,13 @@ from PIL import Image
 from legible import images
 from legible.errors import InvalidField, InvalidImage, RecognitionFailed
 from legible.recognizers.click import MOST_IMAGES, recognize, supported, tiles
-from legible.recognizers.click.decode import CALIBRATIONS
+from legible.recognizers.click.decode import CALIBRATIONS, decode, rated
 from legible.recognizers.click.discs import find_discs
 from legible.recognizers.click.model import View
 from legible.recognizers.click.names import AROUND, CROP, crops, known_nouns, margins
 from legible.recognizers.click.nouns import NOUNS
-from legible.recognizers.click.rules import RULES, largest, odd, pair, smallest, uniform
+from legible.recognizers.click.preprocess import Canvas
+from legible.recognizers.click.rules import RULES, Choice, largest, odd, pair, smallest, uniform
 from legible.recognizers.click.scene import likeliest
 from legible.recognizers.click.tiles import decode_tiles, tile_nouns
 from legible.recognizers.click.wordings import Rule
@@ -108,6 +109,20 @@ def test_an_answer_under_the_threshold_is_refused() -> None:
     with pytest.raises(RecognitionFailed, match="enough confidence") as refused:
         ask(ODD, sample("odd-4.jpg"), threshold=min(1.0, sure + 0.001))
     assert refused.value.confidence == sure
+
+
+def test_a_named_thing_is_refused_when_it_is_more_likely_wrong_than_right() -> None:
+    view_of = View(np.zeros((3, 3), np.float32), (), np.ones(3, np.float32))
+    calibration = CALIBRATIONS[Rule.NAMED_POINT, "things"]
+    even = -calibration.offset / calibration.slope
+    canvas = Canvas(np.zeros((64, 64, 3), np.uint8), 1.0, (64, 64))
+    for margin, answered in ((even - 0.01, False), (even + 0.01, True)):
+        reading = rated(view_of, Choice((1,), margin), Rule.NAMED_POINT)
+        if answered:
+            assert decode(reading, Rule.NAMED_POINT, canvas, "").confidence >= 0.5
+        else:
+            with pytest.raises(RecognitionFailed, match=r"under the threshold 0\.50"):
+                decode(reading, Rule.NAMED_POINT, canvas, "")
 
 
 def test_a_picture_without_objects_is_refused_at_any_threshold() -> None:
@@ -309,12 +324,20 @@ def test_the_likeliest_objects_come_first(evidence: list[float], count: int) -> 
     choice = likeliest(np.array(evidence, np.float32), count)
     chosen = [evidence[i] for i in choice.objects]
     assert chosen == sorted(evidence, reverse=True)[:count]
-    assert choice.margin >= 0
+    others = sorted(evidence, reverse=True)[count:]
+    assert choice.margin <= chosen[-1] - max(others, default=0) + 1e-3
 
 
 def test_two_that_are_as_likely_leave_no_margin() -> None:
-    assert likeliest(np.array([5, 5, -5], np.float32), 1).margin == 0
+    assert likeliest(np.array([5, 5, -5], np.float32), 1).margin == pytest.approx(0, abs=1e-3)
     assert likeliest(np.array([5, -5, -5], np.float32), 1).margin > 4
+
+
+def test_many_that_are_nearly_as_likely_leave_less_than_one() -> None:
+    one = likeliest(np.array([5, 4], np.float32), 1).margin
+    many = likeliest(np.array([5, 4, 4, 4, 4], np.float32), 1).margin
+    assert one == pytest.approx(1, abs=1e-5)
+    assert many == pytest.approx(1 - math.log(4), abs=1e-5)
 
 
 def test_a_margin_weighs_some_classes_against_all_others() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from training.click.data import LEVELS, Asked, Scene, on_page, scene
-from training.click.named import Views, load
+from training.click.named import Views, load, photos_of
 from training.click.scenes import Bank, Scenes, grounds
 from training.click.vocabulary import CLASSES
 
@@ -32,6 +33,10 @@ from legible.recognizers.click.questions import Question, parse
 from legible.recognizers.click.scene import look_for
 from legible.recognizers.click.wordings import Rule
 
+# The margin where nothing was chosen.
+NOTHING = -np.inf
+# What named things are asked for in, by level.
+NAMED = ("held-out pictures", "held-out photos")
 # Levels at which each question makes sense: discs have one size, and only discs hold shapes.
 DRAWN = {
     Asked.ODD: (1, 2, 3, 4, 5),
@@ -68,7 +73,7 @@ def measured(drawn: Scene, level: int, *, alone: bool = False) -> Row:
     wanted = [place for place in drawn.places if place.wanted]
     hit = [any(np.hypot(x - p.x, y - p.y) <= p.radius for x, y in points) for p in wanted]
     right = len(points) > 0 and all(hit) and len(points) == len(wanted)
-    margin = choice.margin if choice.objects else -1.0
+    margin = choice.margin if choice.objects else NOTHING
     return Row(drawn.asked, level, question.rule, view.kind, margin, right, seconds)
 
 
@@ -88,24 +93,34 @@ def rows(count: int, seed: int, *, alone: bool = False, pages: bool = False) -> 
                 yield measured(on_page(rng, drawn) if pages else drawn, level, alone=alone)
 
 
-def named_rows(paths: list[Path], count: int, seed: int) -> Iterator[Row]:
-    """Scenes of five to seven different things, one of which is asked for by its name."""
+def named_rows(paths: list[Path], count: int, seed: int, *, fitting: bool) -> Iterator[Row]:
+    """Scenes of four to ten different things, held-out drawings and photos, and then held-out photos alone;
+    each thing is asked for by its name. Half of the nouns are asked for to fit, the others to measure."""
     bank, photos, tiles = paths
     rng = np.random.default_rng((seed, 6))
     held_out = load(Bank.load(bank, held_out=False), tiles, held_out=True)
     ground = Scenes(Bank.load(bank, held_out=True), grounds(photos, held_out=True), rng, 60)
-    views = Views(held_out, ground, rng)
-    known = [noun for noun in known_nouns() if held_out.pictures[noun]]
-    for _ in range(count):
-        noun = str(rng.choice(known))
-        near = {*CLASSES[noun].means, *CLASSES[noun].unsure}
-        others = rng.permutation([each for each in known if each not in near])[: int(rng.integers(4, 7))]
-        rgb, places = views.scene([noun, *map(str, others)])
-        if places and places[0][0] == noun:
-            yield named_row(noun, rgb, places[0][1:])
+    for level, things in enumerate((held_out, photos_of(held_out))):
+        views = Views(things, ground, rng)
+        known = [noun for noun in known_nouns() if things.pictures[noun]]
+        for _ in range(count):
+            rgb, places = views.scene(unlike(rng, known, int(rng.integers(4, 11))))
+            for noun, *place in places:
+                if (zlib.crc32(noun.encode()) % 2 == 0) == fitting:
+                    yield named_row(noun, rgb, tuple(place), level)
 
 
-def named_row(noun: str, rgb: NDArray[np.uint8], place: tuple[float, ...]) -> Row:
+def unlike(rng: np.random.Generator, nouns: list[str], count: int) -> list[str]:
+    """So many nouns of which none means another."""
+    chosen: list[str] = []
+    near = {noun: {noun, *CLASSES[noun].means, *CLASSES[noun].unsure} for noun in nouns}
+    for noun in map(str, rng.permutation(nouns)):
+        if len(chosen) < count and not any(noun in near[each] or each in near[noun] for each in chosen):
+            chosen.append(noun)
+    return chosen
+
+
+def named_row(noun: str, rgb: NDArray[np.uint8], place: tuple[float, ...], level: int) -> Row:
     start = time.process_time()
     picture = Picture(rgb)
     canvas = preprocess(picture)
@@ -113,8 +128,8 @@ def named_row(noun: str, rgb: NDArray[np.uint8], place: tuple[float, ...]) -> Ro
     seconds = time.process_time() - start
     points = canvas.in_picture(reading.view.places[list(reading.choice.objects)])[:, :2]
     right = any(np.hypot(x - place[0], y - place[1]) <= place[2] for x, y in points)
-    margin = reading.choice.margin if reading.choice.objects else -1.0
-    return Row(None, 0, Rule.NAMED_POINT, "things", margin, right, seconds)
+    margin = reading.choice.margin if reading.choice.objects else NOTHING
+    return Row(None, level, Rule.NAMED_POINT, "things", margin, right, seconds)
 
 
 def fitted(margins: np.ndarray, right: np.ndarray) -> tuple[float, float]:
@@ -138,25 +153,27 @@ def report(done: list[Row]) -> None:
         part = [row for row in done if row.asked is asked and row.level == level]
         sure = [row for row in part if confidence(row) >= threshold(row)]
         right = f"{np.mean([row.right for row in sure]):.1%}" if sure else "-"
-        name, style = (asked.name.lower(), LEVELS[level - 1]) if asked else ("named", "held-out pictures")
+        name, style = (asked.name.lower(), LEVELS[level - 1]) if asked else ("named", NAMED[level])
         print(
             f"| {name} | {style} | {len(part)} "
             f"| {np.mean([row.right for row in part]):.1%} | {len(sure) / len(part):.1%} | {right} "
             f"| {1e3 * np.mean([row.seconds for row in part]):.0f} "
             f"| {np.mean([row.kind == 'discs' for row in part]):.0%} |"
         )
-    known = [row for row in done if row.margin >= 0 and (row.rule, row.kind) in CALIBRATIONS]
+    known = [row for row in done if row.margin > NOTHING and (row.rule, row.kind) in CALIBRATIONS]
     chances, hits = np.array([confidence(row) for row in known]), np.array([row.right for row in known])
     steps = np.minimum((chances * 10).astype(int), 9)
-    error = sum(
-        abs(chances[steps == s].mean() - hits[steps == s].mean()) * (steps == s).mean() for s in set(steps)
-    )
-    print(f"expected calibration error: {error:.1%} of {len(known)}")
+    groups = [
+        (chances[steps == s].mean(), hits[steps == s].mean(), (steps == s).sum()) for s in np.unique(steps)
+    ]
+    error = sum(abs(said - right) * n for said, right, n in groups) / len(known)
+    print(f"expected calibration error: {error:.1%} of {len(known)}; said, right, n:")
+    print(", ".join(f"{said:.2f} {right:.2f} {n}" for said, right, n in groups))
 
 
 def confidence(row: Row) -> float:
     calibration = CALIBRATIONS.get((row.rule, row.kind))
-    return 0.0 if calibration is None or row.margin < 0 else calibration(row.margin)
+    return 0.0 if calibration is None or row.margin == NOTHING else calibration(row.margin)
 
 
 def threshold(row: Row) -> float:
@@ -167,7 +184,7 @@ def threshold(row: Row) -> float:
 def constants(done: list[Row]) -> None:
     for rule in dict.fromkeys(row.rule for row in done):
         for kind in ("discs", "things"):
-            part = [row for row in done if row.rule is rule and row.kind == kind and row.margin >= 0]
+            part = [row for row in done if row.rule is rule and row.kind == kind and row.margin > NOTHING]
             if len(part) < 30:
                 continue
             slope, offset = fitted(
@@ -188,7 +205,7 @@ def main() -> None:
     parser.add_argument("--named", type=Path, nargs=3, metavar=("BANK", "PHOTOS", "TILES"))
     arguments = parser.parse_args()
     if arguments.named:
-        done = list(named_rows(arguments.named, arguments.count, arguments.seed))
+        done = list(named_rows(arguments.named, arguments.count, arguments.seed, fitting=arguments.fit))
     else:
         done = list(rows(arguments.count, arguments.seed, alone=arguments.fit, pages=arguments.pages))
     if arguments.fit:

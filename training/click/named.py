@@ -21,7 +21,6 @@ from training.click.scenes import Bank, Scenes, grounds
 from training.click.vocabulary import CLASSES, NAMES, NONE, class_of
 
 from legible.recognizers.click.names import CROP
-from legible.recognizers.click.preprocess import SIDE
 
 Image = NDArray[np.uint8]
 Rng = np.random.Generator
@@ -84,8 +83,7 @@ class Views:
         if not pictures:
             return None
         origin, rgba = pictures[int(self.rng.integers(len(pictures)))]
-        whole = (rgba[..., 3] > 128).mean() > 0.97
-        return self._styled(self._photo(rgba) if whole else self._laid(origin, rgba))
+        return self._styled(self._photo(rgba) if is_photo(rgba) else self._laid(origin, rgba))
 
     def _ground(self) -> Image:
         picture = self.grounds._background()
@@ -160,30 +158,93 @@ class Views:
         return scenes._spoiled(rng, picture)
 
     def scene(self, names: list[str]) -> tuple[Image, list[tuple[str, float, float, float]]]:
-        """(256, 256, 3) with a thing of each name somewhere in it; and their names, centres and radii."""
+        """(h, w, 3) with a thing of each name somewhere in it, in one of many styles; and their names,
+        centres and radii. Things without room are left out."""
         rng = self.rng
-        ground = self.grounds._background()
-        if rng.random() < 0.5:
+        height, width = (int(side) for side in rng.choice((256, 300, 360, 420, 512), 2))
+        width = height if rng.random() < 0.5 else width
+        ground, painted = self.grounds._background(), rng.random()
+        if painted < 0.3:
             ground = scenes._painted(rng, ground)
-        picture = cv2.resize(ground, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-        radii = SIDE * rng.uniform(0.1, 0.15) * rng.uniform(0.85, 1.15, len(names))
-        spots = data._spots(rng, SIDE, SIDE, np.asarray(radii, np.float64))
-        soft, mask, places = rng.random() < 0.6, np.zeros((SIDE, SIDE), np.float32), []
+        picture = np.ascontiguousarray(cv2.resize(ground, (width, height), interpolation=cv2.INTER_CUBIC))
+        typical = min(height, width) * np.exp(rng.uniform(np.log(0.06), np.log(0.16)))
+        radii = typical * np.exp(rng.normal(0, rng.choice((0.05, 0.25)), len(names)))
+        spots = data._spots(rng, height, width, np.asarray(radii, np.float64))
+        mask, places = np.zeros((height, width), np.float32), []
+        style = self._style(picture)
         for name, spot, radius in zip(names, spots, radii, strict=False):
             pictures = self.things.pictures[name]
-            _, rgba = pictures[int(rng.integers(len(pictures)))]
-            whole = (rgba[..., 3] > 128).mean() > 0.97
-            piece = np.ascontiguousarray(rgba[..., :3])
-            if soft or whole:
-                surroundings = cv2.resize(self._ground(), (96, 96))
-                rgba = scenes._vignette(rng, piece if whole else surroundings, None if whole else rgba)
-            if rng.random() < 0.3:
-                grey = cv2.cvtColor(np.ascontiguousarray(rgba[..., :3]), cv2.COLOR_RGB2GRAY)
-                rgba = np.dstack([grey, grey, grey, rgba[..., 3]])
-            place = scenes.paste(picture, mask, np.ascontiguousarray(rgba), spot, float(radius), 0.0)
+            sprite = style.of(*pictures[int(rng.integers(len(pictures)))])
+            angle = float(rng.uniform(-style.turn, style.turn))
+            place = scenes.paste(picture, mask, sprite, spot, float(radius), angle, style.strength)
             if place is not None:
                 places.append((name, *place))
+        if 0.3 <= painted < 0.45:
+            picture = scenes._painted(rng, picture)
         return scenes._spoiled(rng, picture), places
+
+    def _style(self, picture: Image) -> Style:
+        rng = self.rng
+        tint = picture[rng.integers(picture.shape[0]), rng.integers(picture.shape[1])].astype(np.float32)
+        return Style(
+            self,
+            soft=float(rng.choice((0, 0.5, 1))),
+            grey=float(rng.choice((0, 0, 0.3, 1))),
+            turn=float(rng.choice((0, 0, 15, 180))),
+            strength=1.0 if rng.random() < 0.6 else rng.uniform(0.5, 1),
+            tint=None if rng.random() < 0.6 else (tint, rng.uniform(0.15, 0.6)),
+            jittered=rng.random() < 0.4,
+            outlined=rng.random() < 0.15,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the things of a scene look: shares of them (0-1) with soft edges and without colour, at most how
+    many degrees they are turned, how opaque they are, and nearer to which colour by how much."""
+
+    views: Views
+    soft: float
+    grey: float
+    turn: float
+    strength: float
+    tint: tuple[NDArray[np.float32], float] | None
+    jittered: bool
+    outlined: bool
+
+    def of(self, origin: str, rgba: Image) -> Image:
+        rng = self.views.rng
+        rgba = np.ascontiguousarray(rgba[:, ::-1] if rng.random() < 0.5 else rgba)
+        if is_photo(rgba):
+            rgba = scenes._vignette(rng, np.ascontiguousarray(rgba[..., :3]), None)
+        elif rng.random() < self.soft:
+            rgba = scenes._vignette(rng, cv2.resize(self.views._ground(), (96, 96)), rgba)
+        elif origin == "symbola":
+            ink = np.broadcast_to(np.array(data._colour(rng), np.uint8), (96, 96, 3))
+            rgba = np.dstack([ink, rgba[..., 3]])
+        if rng.random() < self.grey:
+            grey = cv2.cvtColor(np.ascontiguousarray(rgba[..., :3]), cv2.COLOR_RGB2GRAY)
+            rgba = np.dstack([grey, grey, grey, rgba[..., 3]])
+        if self.tint is not None:
+            rgba = scenes._tinted(rgba, *self.tint)
+        if self.jittered:
+            rgba = scenes._jittered(rng, rgba)
+        rgba = np.ascontiguousarray(rgba)
+        return np.ascontiguousarray(scenes._outlined(rng, rgba)) if self.outlined else rgba
+
+
+def is_photo(rgba: Image) -> bool:
+    """Not cut out: it has surroundings of its own."""
+    return bool((rgba[..., 3] > 128).mean() > 0.97)
+
+
+def photos_of(things: Things) -> Things:
+    """Those of the pictures that are photos."""
+    kept = {
+        name: [(source, rgba) for source, rgba in found if is_photo(rgba)]
+        for name, found in things.pictures.items()
+    }
+    return Things(kept)
 
 
 def several(views: Views, counts: dict[str, int], source: str | None = None) -> Iterator[tuple[int, Image]]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from training.click.model import ObjectNet
 from training.click.scenes import Bank, Scenes, grounds
+from training.precision import quick
 
 from legible.recognizers.click.preprocess import tensor
 
@@ -110,8 +111,7 @@ def main() -> None:
         drawing += time.process_time() - began
         for group in optimizer.param_groups:
             group["lr"] = LR * min(1, (step + 1) / WARM_UP) * (0.02 + 0.49 * (1 + math.cos(math.pi * share)))
-        # Half the time on processors that multiply bfloat16.
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             maps = net(pictures.to(memory_format=torch.channels_last))
         losses = loss_of(maps.float(), wanted)
         optimizer.zero_grad()

@@ -25,6 +25,7 @@ from training.click.model import IMAGENET, KEPT, NameNet
 from training.click.onnx_files import session, to_onnx
 from training.click.scenes import Bank, Scenes, grounds
 from training.click.vocabulary import CLASSES, NAMES, NONE
+from training.precision import quick
 
 from legible.recognizers.click.names import CROP, tensor
 
@@ -100,7 +101,7 @@ def cached(folder: Path, net: NameNet, arguments: argparse.Namespace, held_out: 
 def pooled_of(net: NameNet, features: torch.Tensor) -> torch.Tensor:
     """(n, 1280), without learning."""
     net.eval()
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), quick():
         return torch.cat([net.pooled(x.float()).float() for x in features.split(256)])
 
 
@@ -209,8 +210,7 @@ def train(
             x = learned[0][part].float()
             if torch.rand(()) < 0.5:
                 x = x.flip(3)
-            # Two thirds of the time on processors that multiply bfloat16.
-            with torch.autocast("cpu", torch.bfloat16):
+            with quick():
                 pooled = net.pooled(x)
             loss = loss_of(net, pooled.float(), part, learned, remembered)
             optimizer.zero_grad()

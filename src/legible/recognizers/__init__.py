@@ -16,7 +16,7 @@ ROOMS: Mapping[Kind, tuple[str, frozenset[str]]] = {
     Kind.ARITHMETIC: ("legible.recognizers.arithmetic", frozenset({"text"})),
     Kind.SLIDER: ("legible.recognizers.slider", frozenset({"slider", "slider_edges", "slider_piece"})),
     Kind.GRID: ("legible.recognizers.grid", frozenset({"grid"})),
-    Kind.CLICK: ("legible.recognizers.click", frozenset({"click_objects"})),
+    Kind.CLICK: ("legible.recognizers.click", frozenset({"click_objects", "click_looks"})),
 }
 
 

@@ -23,8 +23,9 @@ SIZES = (Rule.LARGEST, Rule.SMALLEST)
 COUNTS = {Rule.PAIR: 2}
 # What may be named in a question of each kind.
 VOCABULARIES = {Rule.NAMED_TILES: tile_nouns, Rule.NAMED_POINT: known_nouns}
-# Discs read this surely need no second look: what has a rim all around is one.
-SURE = 0.5
+# Discs read this surely need no second look: an odd one among them may only look so, where balls among
+# other solids are taken for discs.
+SURE, SURE_OF_ODD = 0.5, 0.97
 
 
 def recognize(task: Task) -> ClickAnswer:
@@ -49,12 +50,14 @@ def recognize(task: Task) -> ClickAnswer:
 
 
 def best_reading(canvas: Canvas, question: Question) -> Reading:
-    """As discs where there are some; as free objects where there are none, or where they tell nothing."""
+    """As discs where there are some; where there are none, or they leave a doubt, as free objects too, and
+    the surer one of the two."""
     count = question.count or COUNTS.get(question.rule, 1)
     # Discs of one size have no largest.
     discs = None if question.rule in SIZES else look_at_discs(canvas)
     first = None if discs is None else read(discs, question.rule, count)
-    if first is not None and first.confidence >= SURE:
+    sure = SURE_OF_ODD if question.rule is Rule.ODD else SURE
+    if first is not None and first.confidence >= sure:
         return first
     second = read(look_at_things(canvas), question.rule, count)
     return second if first is None or second.confidence > first.confidence else first

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legible.recognizers.click.discs import find_discs
+from legible.recognizers.click.looks import unlike_in_looks
 from legible.recognizers.click.preprocess import Canvas
 from legible.recognizers.click.things import Things, find_things
 
@@ -18,9 +19,9 @@ SHIFT = 2
 # Rings and steps around, when free objects are compared at every turn.
 RINGS, STEPS = 12, 48
 MASK_WEIGHT = 40.0
-# Two pictures of one thing differ by about this much: correlation for discs, free objects and outlines, and
-# colour in Lab.
-DISC_NOISE, TEXTURE_NOISE, OUTLINE_NOISE, COLOUR_NOISE = 0.1, 0.08, 0.04, 6.0
+# Two pictures of one thing differ by about this much: correlation for discs, free objects and outlines,
+# colour in Lab, and what stays of a thing that is turned in space.
+DISC_NOISE, TEXTURE_NOISE, OUTLINE_NOISE, COLOUR_NOISE, LOOKS_NOISE = 0.1, 0.08, 0.04, 6.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,14 @@ def look_at_things(canvas: Canvas) -> View:
     if not len(things.places):
         nothing = np.zeros((0, 0), np.float32)
         return View(things.places, ((nothing, 1.0),), things.areas)
-    patterns, colours = _polar(canvas.rgb, things)
+    lab = lab_of(canvas.rgb)
+    patterns, colours = polar(lab, things)
     texture, outline = (_unlike_at_any_turn(part) for part in (patterns, patterns[..., 3:]))
     colour = np.linalg.norm(colours[:, None] - colours[None], axis=2)
-    differences = ((texture, TEXTURE_NOISE), (outline, OUTLINE_NOISE), (colour, COLOUR_NOISE))
+    looks = unlike_in_looks(lab, things.mask, things.places, patterns)
+    differences = (
+        (texture, TEXTURE_NOISE), (outline, OUTLINE_NOISE), (colour, COLOUR_NOISE), (looks, LOOKS_NOISE),
+    )  # fmt: skip
     return View(things.places, differences, things.areas, chances=things.chances)
 
 
@@ -125,10 +130,15 @@ def _spread(crops: NDArray[np.uint8]) -> Floats:
 # ---- free objects: at any turn and scale -----------------------------------------------------------------
 
 
-def _polar(rgb: NDArray[np.uint8], things: Things) -> tuple[Floats, Floats]:
+def lab_of(rgb: NDArray[np.uint8]) -> Floats:
+    """(h, w, 3) in Lab: 0-100, and about -100 to 100; a little smooth."""
+    soft = cv2.GaussianBlur(rgb, (0, 0), 0.7).astype(np.float32) / 255
+    return np.asarray(cv2.cvtColor(soft, cv2.COLOR_RGB2LAB), np.float32)
+
+
+def polar(lab: Floats, things: Things) -> tuple[Floats, Floats]:
     """(n, RINGS, STEPS, 4) what is seen around each centre, as offsets from its (n, 3) mean colour in Lab;
     and its mask."""
-    lab = cv2.cvtColor(cv2.GaussianBlur(rgb, (0, 0), 0.7).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     rings = (np.arange(RINGS, dtype=np.float32) + 0.5) / RINGS
     turn = np.arange(STEPS, dtype=np.float32) * 2 * np.pi / STEPS
     patterns, colours = [], []
@@ -153,8 +163,8 @@ def _polar(rgb: NDArray[np.uint8], things: Things) -> tuple[Floats, Floats]:
 
 def _unlike_at_any_turn(patterns: Floats) -> Floats:
     """(n, n) one minus the correlation at the best turn."""
-    turned = np.fft.rfft(patterns, axis=2)
-    products = np.einsum("irfc,jrfc->ijf", turned, turned.conj())
-    best = np.fft.irfft(products, STEPS, axis=2).max(2)
+    turned = np.fft.rfft(patterns, axis=2).transpose(2, 0, 1, 3).reshape(STEPS // 2 + 1, len(patterns), -1)
+    products = turned @ turned.conj().transpose(0, 2, 1)
+    best = np.fft.irfft(products, STEPS, axis=0).max(0)
     length = np.sqrt((patterns**2).sum((1, 2, 3)) + 1e-6)
     return np.asarray(1 - best / (length[:, None] * length[None]), np.float32)

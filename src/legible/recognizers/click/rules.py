@@ -15,8 +15,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`objects`: places in the view, best first; `margin` (0 or more): how far they are ahead of the next
-    best choice."""
+    """`objects`: places in the view, best first; `margin`: how far they are ahead of the next best choice (0
+    or more), or where a thing is named, of all other objects together."""
 
     objects: tuple[int, ...]
     margin: float

@@ -23,8 +23,9 @@ def look_for(noun: str, picture: Picture, canvas: Canvas, count: int) -> Reading
 
 
 def likeliest(evidence: Floats, count: int) -> Choice:
-    """The `count` with the most evidence; the margin is how far the last leads the next, or nothing."""
+    """The `count` with the most evidence; the margin is how far the last leads all others together, or
+    nothing where there are none: under 0 where one of them is likelier to be right than it."""
     order = np.argsort(-evidence, kind="stable")
     chosen, others = order[:count], order[count:]
-    following = float(evidence[others[0]]) if len(others) else 0.0
-    return Choice(tuple(int(i) for i in chosen), max(0.0, float(evidence[chosen[-1]]) - following))
+    following = float(np.logaddexp.reduce(evidence[others].astype(np.float64))) if len(others) else 0.0
+    return Choice(tuple(int(i) for i in chosen), float(evidence[chosen[-1]]) - following)
