@@ -56,7 +56,7 @@ from scenes import Marked, marked  # noqa: E402
 from train import BUILD, CHECKPOINT, DETECTED, LIKE, first_label, restore, top1  # noqa: E402
 from training.package import put  # noqa: E402
 
-from legible.recognizers.grid.decode import COUNTS, _posterior, decode  # noqa: E402
+from legible.recognizers.grid.decode import COUNTS, decode, posterior  # noqa: E402
 from legible.recognizers.grid.model import (  # noqa: E402
     TWICE,
     Calibration,
@@ -266,9 +266,9 @@ def challenges(
         logits[again] = both[picked][again]
         found = evidence(logits, own, calibrations[c])
         truth = np.flatnonzero(wanted)
-        posterior = _posterior(found)
+        chances = posterior(found)
         half = bool((((1 / (1 + np.exp(-found))) >= 0.5) == wanted).all())
-        said, sure = float(posterior.max()), float(posterior[int((1 << truth).sum())])
+        said, sure = float(chances.max()), float(chances[int((1 << truth).sum())])
         yield Challenge(c, tuple(truth.tolist()), decode_or_none(found, IDS[c]), said, sure, half)
 
 

@@ -59,7 +59,8 @@ def _sets(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return sets.astype(np.float64), np.log(prior[sizes] / np.bincount(sizes)[sizes])
 
 
-def _posterior(evidence: Floats) -> NDArray[np.float64]:
+def posterior(evidence: Floats) -> NDArray[np.float64]:
+    """(2^N,) how likely each set of the tiles is; bit i of its place says whether tile i is in it."""
     sets, prior = _sets(len(evidence))
     scores = sets @ evidence.astype(np.float64) + prior
     weights: NDArray[np.float64] = np.exp(scores - scores.max())
@@ -70,8 +71,8 @@ def _posterior(evidence: Floats) -> NDArray[np.float64]:
 def _together(evidence: Floats) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Each tile's probability, all counts of right tiles weighed, and the likeliest set."""
     sets, _ = _sets(len(evidence))
-    posterior = _posterior(evidence)
-    return posterior @ sets, sets[posterior.argmax()] > 0
+    chances = posterior(evidence)
+    return chances @ sets, sets[chances.argmax()] > 0
 
 
 def _each_alone(evidence: Floats, share: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -87,7 +88,7 @@ def _each_alone(evidence: Floats, share: float) -> tuple[NDArray[np.float64], ND
 
 def _probability(evidence: Floats, chosen: NDArray[np.intp]) -> float:
     """That these tiles and no others are the right ones."""
-    return float(_posterior(evidence)[int((1 << chosen).sum())])
+    return float(posterior(evidence)[int((1 << chosen).sum())])
 
 
 def _overlap(probabilities: NDArray[np.float64], chosen: NDArray[np.intp]) -> float:
