@@ -349,7 +349,7 @@ def test_a_margin_weighs_some_classes_against_all_others() -> None:
 def test_a_piece_shows_its_place_in_the_middle() -> None:
     picture = np.zeros((300, 400, 3), np.uint8)
     picture[90:111, 190:211] = 255
-    piece = crops(picture, np.array([[200, 100, 20]], np.float32))[0]
+    piece = crops(picture, np.array([[200, 100, 20]], np.float32), AROUND)[0]
     rows, columns = np.nonzero(piece[..., 0] > 128)
     assert (rows.mean(), columns.mean()) == (pytest.approx((CROP - 1) / 2, abs=1),) * 2
     assert len(rows) == pytest.approx((21 * CROP / (2 * AROUND * 20)) ** 2, rel=0.1)

@@ -15,8 +15,8 @@ Floats = NDArray[np.float32]
 
 MODEL = "click_names"
 CROP = 128
-# How much of an object's surroundings is seen with it.
-AROUND = 1.15
+# How much of an object's surroundings is seen with it: at first, and when it is looked at again.
+AROUND, AGAIN = 1.15, (1.0, 1.35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,27 @@ def known_in_tiles() -> tuple[str, ...]:
 
 def likelihoods(pictures: Sequence[NDArray[np.uint8]], noun: str) -> Floats:
     """(h, w, 3) pictures -> (n,) log likelihood ratios of showing the thing."""
+    return _evidence(_logits(pictures), noun)
+
+
+def likelihoods_at(rgb: NDArray[np.uint8], places: Floats, noun: str, twice: int) -> Floats:
+    """The same of what is at (n, 3) places of the (h, w, 3) picture. So many of the likeliest are looked at
+    again, mirrored, from nearer and from farther."""
+    logits = _logits(crops(rgb, places, AROUND))
+    likeliest = np.argsort(-_evidence(logits, noun), kind="stable")[:twice]
+    again = [piece[:, ::-1] for around in AGAIN for piece in crops(rgb, places[likeliest], around)]
+    looks = _logits(again).reshape(len(AGAIN), len(likeliest), -1)
+    logits[likeliest] = (logits[likeliest] + looks.sum(0)) / (1 + len(AGAIN))
+    return _evidence(logits, noun)
+
+
+def _logits(pictures: Sequence[NDArray[np.uint8]]) -> Floats:
+    logits: Floats = network().model.run(tensor(np.stack([_fitted(each) for each in pictures])))[0]
+    return logits
+
+
+def _evidence(logits: Floats, noun: str) -> Floats:
     known = network()
-    logits = known.model.run(tensor(np.stack([_fitted(each) for each in pictures])))[0]
     return np.asarray(known.slope * margins(logits, known.nouns[noun]) + known.offset, np.float32)
 
 
@@ -63,11 +82,12 @@ def margins(logits: Floats, classes: tuple[int, ...]) -> Floats:
     return np.asarray(_together(logits[:, wanted]) - _together(logits[:, ~wanted]), np.float32)
 
 
-def crops(rgb: NDArray[np.uint8], places: Floats) -> list[NDArray[np.uint8]]:
-    """(n, 3) places x, y and radius in pixels of the (h, w, 3) picture -> a square piece around each."""
+def crops(rgb: NDArray[np.uint8], places: Floats, around: float) -> list[NDArray[np.uint8]]:
+    """(n, 3) places x, y and radius in pixels of the (h, w, 3) picture -> a square piece about each, so many
+    radii from its middle to its sides."""
     found = []
     for x, y, radius in places:
-        step = 2 * AROUND * float(radius) / CROP
+        step = 2 * around * float(radius) / CROP
         corner = (CROP - 1) / 2 * step
         matrix = np.array([[step, 0, x - corner], [0, step, y - corner]], np.float32)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

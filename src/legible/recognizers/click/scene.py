@@ -5,7 +5,7 @@ import numpy as np
 from legible.images import Picture
 from legible.recognizers.click.decode import Reading, rated
 from legible.recognizers.click.model import Floats, View
-from legible.recognizers.click.names import crops, likelihoods
+from legible.recognizers.click.names import likelihoods_at
 from legible.recognizers.click.preprocess import Canvas
 from legible.recognizers.click.rules import Choice
 from legible.recognizers.click.things import find_things
@@ -18,8 +18,9 @@ def look_for(noun: str, picture: Picture, canvas: Canvas, count: int) -> Reading
     view = View(things.places, (), things.areas)
     if not len(things.places):
         return rated(view, Choice((), 0.0), Rule.NAMED_POINT)
-    pieces = crops(picture.rgb, canvas.in_picture(things.places))
-    return rated(view, likeliest(likelihoods(pieces, noun), count), Rule.NAMED_POINT)
+    # It is decided between the last chosen and the next: looking at more of them again does no better.
+    evidence = likelihoods_at(picture.rgb, canvas.in_picture(things.places), noun, twice=count + 1)
+    return rated(view, likeliest(evidence, count), Rule.NAMED_POINT)
 
 
 def likeliest(evidence: Floats, count: int) -> Choice:
