@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legible.model_store import Model, load, model_files
+from legible.recognizers.grid.model import doubtful
 
 Floats = NDArray[np.float32]
 
@@ -51,8 +52,12 @@ def known_in_tiles() -> tuple[str, ...]:
 
 
 def likelihoods(pictures: Sequence[NDArray[np.uint8]], noun: str) -> Floats:
-    """(h, w, 3) pictures -> (n,) log likelihood ratios of showing the thing."""
-    return _evidence(_logits(pictures), noun)
+    """(h, w, 3) pictures -> (n,) log likelihood ratios of showing the thing. The most doubtful are looked at
+    again, mirrored."""
+    logits = _logits(pictures)
+    again = doubtful(_evidence(logits, noun))
+    logits[again] = (logits[again] + _logits([pictures[i][:, ::-1] for i in again])) / 2
+    return _evidence(logits, noun)
 
 
 def likelihoods_at(rgb: NDArray[np.uint8], places: Floats, noun: str, twice: int) -> Floats:
