@@ -36,23 +36,24 @@ from model import TextNet  # noqa: E402
 from training.package import put  # noqa: E402
 
 from legible.calibration import Calibration  # noqa: E402
+from legible.images import Picture  # noqa: E402
 from legible.recognizers.arithmetic.decode import CHARS, find_sum  # noqa: E402
 from legible.recognizers.arithmetic.expression import NotASum, parse  # noqa: E402
 from legible.recognizers.text.decode import ALPHANUMERIC, HOPELESS, candidates, restrict, usual  # noqa: E402
 from legible.recognizers.text.preprocess import (  # noqa: E402
     HEIGHT,
     STEPS,
-    WIDER,
     WIDTHS,
     ZERO,
     fit,
+    further_views,
+    preprocess,
     to_cells,
     to_tensor,
 )
 
 CALIBRATION_IMAGES = 1000  # to find the range of each activation
 CALIBRATION_SIZE = 12000  # fresh pictures on which confidence is calibrated
-STRETCHES = (1.0, WIDER)  # the views of the package
 PRECISION = 0.97  # share of the answered that must be right at the shipped threshold
 
 
@@ -141,12 +142,17 @@ def on_cells(model: onnx.ModelProto) -> None:
     onnx.checker.check_model(model)
 
 
-def probabilities(run: ort.InferenceSession, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-    given = tensor
-    if run.get_inputs()[0].type == "tensor(uint8)":
-        levels = np.clip(np.rint(tensor * STEPS + ZERO), 0, 255).astype(np.uint8)
-        given = to_cells(np.ascontiguousarray(levels.transpose(1, 2, 0)))
-    logits = run.run(None, {"pixels": given[None]})[0][0]
+def probabilities(
+    run: ort.InferenceSession, seen: NDArray[np.float32] | NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Of (3, 64, W) pixels, or of the cells that the package's `preprocess` gives."""
+    given = seen
+    if seen.dtype != np.uint8:
+        given = seen[None]
+        if run.get_inputs()[0].type == "tensor(uint8)":
+            levels = np.clip(np.rint(seen * STEPS + ZERO), 0, 255).astype(np.uint8)
+            given = to_cells(np.ascontiguousarray(levels.transpose(1, 2, 0)))[None]
+    logits = run.run(None, {"pixels": given})[0][0]
     probs = np.exp(logits - logits.max(1, keepdims=True))
     return probs / probs.sum(1, keepdims=True)  # type: ignore[no-any-return]
 
@@ -154,21 +160,31 @@ def probabilities(run: ort.InferenceSession, tensor: NDArray[np.float32]) -> NDA
 Results = list[tuple[str, str, float]]  # label, what was read, raw confidence
 
 
-def read_texts(run: ort.InferenceSession, samples: list[Sample], looks: int) -> Results:
-    """As the package would read them at that many looks."""
-    return [
-        (s.label, *best_text(run, [to_tensor(fit(s.rgb, stretch)[0]) for stretch in STRETCHES[:looks]]))
-        for s in samples
-    ]
+def read_texts(run: ort.InferenceSession, samples: list[Sample]) -> Results:
+    """As the package reads them at the first look."""
+    return [(s.label, *best_text(run, [preprocess(Picture(s.rgb))])) for s in samples]
 
 
-def best_text(run: ort.InferenceSession, tensors: list[NDArray[np.float32]]) -> tuple[str, float]:
+def read_again(run: ort.InferenceSession, samples: list[Sample], confidences: list[float]) -> Results:
+    """As the package reads those that were unsure at the first look after all further ones."""
+    results = []
+    for sample, confidence in zip(samples, confidences, strict=True):
+        picture = Picture(sample.rgb)
+        further = list(further_views(picture, confidence < HOPELESS))
+        if further:
+            results.append((sample.label, *best_text(run, [preprocess(picture), *further])))
+    return results
+
+
+def best_text(
+    run: ort.InferenceSession, views: list[NDArray[np.uint8]] | list[NDArray[np.float32]]
+) -> tuple[str, float]:
     readings = [
         reading
-        for tensor in tensors
-        for reading in candidates(restrict(probabilities(run, tensor), CHARSET, ALPHANUMERIC), ALPHANUMERIC)
+        for view in views
+        for reading in candidates(restrict(probabilities(run, view), CHARSET, ALPHANUMERIC), ALPHANUMERIC)
     ]
-    found = usual(readings, len(tensors))
+    found = usual(readings, len(views))
     return (found[0].text, found[0].probability) if found else ("", 0.0)
 
 
@@ -262,16 +278,14 @@ def main() -> None:
             "seen": str(content["seen"]),
         }
         print("text on fresh pictures:")
-        once = read_texts(after, texts, 1)
+        once = read_texts(after, texts)
         facts["calibration_text"] = json.dumps(calibrate(once, threshold))
         sure = Calibration.from_json(facts["calibration_text"])
-        unsure = [
-            sample
-            for sample, (_, _, raw) in zip(texts, once, strict=True)
-            if HOPELESS <= sure(raw) < sure.threshold
-        ]
-        print("the unsure of them, looked at again:")
-        facts["calibration_text_again"] = json.dumps(calibrate(read_texts(after, unsure, 2), threshold))
+        confidences = [sure(raw) for _, _, raw in once]
+        unsure = [i for i, confidence in enumerate(confidences) if confidence < sure.threshold]
+        again = read_again(after, [texts[i] for i in unsure], [confidences[i] for i in unsure])
+        print(f"the {len(again)} unsure of {len(texts)} that were looked at again:")
+        facts["calibration_text_again"] = json.dumps(calibrate(again, threshold))
         print("arithmetic on fresh pictures:")
         sums = [sample for sample in fresh if is_sum(sample.label)]
         facts["calibration_arithmetic"] = json.dumps(calibrate(read_sums(after, sums), threshold))

@@ -22,7 +22,7 @@ from legible.recognizers.text.decode import (
     usual,
 )
 from legible.recognizers.text.model import Network
-from legible.tasks import TextOptions
+from legible.tasks import TextAnswer, TextOptions
 
 BLANK = len(ALPHANUMERIC)
 
@@ -70,7 +70,7 @@ def test_every_answer_keeps_to_charset_length_and_case(
     noise = np.random.default_rng(seed).normal(0, 3, (40, BLANK + 1)).astype(np.float32)
     probs = np.exp(noise) / np.exp(noise).sum(1, keepdims=True)
     options = TextOptions(charset, shortest, shortest + more, case)  # type: ignore[arg-type]
-    answer = decode([probs], network(), options)
+    answer = decode(probs, network(), options)
     assert shortest <= len(answer.text) <= shortest + more
     assert set(answer.text) <= set(allowed(options))
     assert "".join(c.text for c in answer.characters) == answer.text
@@ -81,14 +81,14 @@ def test_every_answer_keeps_to_charset_length_and_case(
 
 
 def test_a_letter_whose_case_is_not_allowed_counts_for_its_twin() -> None:
-    answer = decode([frames("aBc")], network(), TextOptions(charset="upper"))
+    answer = decode(frames("aBc"), network(), TextOptions(charset="upper"))
     assert answer.text == "ABC"
 
 
 def test_digits_only_turns_a_doubt_into_a_digit() -> None:
     doubt = frames("O1")
     doubt[:2, ALPHANUMERIC.index("0")] = 0.04
-    assert decode([doubt], network(), TextOptions(charset="digits")).text == "01"
+    assert decode(doubt, network(), TextOptions(charset="digits")).text == "01"
 
 
 def test_a_longer_text_is_found_when_the_caller_knows_its_length() -> None:
@@ -100,17 +100,17 @@ def test_a_longer_text_is_found_when_the_caller_knows_its_length() -> None:
 
 def test_under_the_threshold_nothing_is_answered() -> None:
     with pytest.raises(RecognitionFailed) as refusal:
-        decode([frames("abc", 0.6)], network(threshold=0.9), TextOptions())
+        decode(frames("abc", 0.6), network(threshold=0.9), TextOptions())
     assert refusal.value.confidence is not None
     assert refusal.value.confidence < 0.9
-    assert decode([frames("abc", 0.6)], network(threshold=0.9), TextOptions(), threshold=0.0).text == "abc"
+    assert decode(frames("abc", 0.6), network(threshold=0.9), TextOptions(), threshold=0.0).text == "abc"
 
 
 def test_an_empty_picture_is_refused() -> None:
     nothing = np.full((20, BLANK + 1), 1e-6, np.float32)
     nothing[:, BLANK] = 1 - 62e-6
     with pytest.raises(RecognitionFailed):
-        decode([nothing], network(), TextOptions())
+        decode(nothing, network(), TextOptions())
 
 
 def test_restricting_leaves_probabilities() -> None:
@@ -131,25 +131,28 @@ def test_between_readings_that_are_alike_the_usual_length_wins() -> None:
 
 
 def test_what_is_unsure_is_looked_at_again_and_what_is_sure_is_not() -> None:
-    asked: list[str] = []
+    asked: list[bool] = []
 
-    def looks(*sure: float) -> Iterator[NDArray[np.float32]]:
-        for each in sure:
-            asked.append("look")
-            yield frames("abc", each)
+    def read(first: float, *more: float) -> TextAnswer:
+        def further(hopeless: bool) -> Iterator[NDArray[np.float32]]:
+            for each in more:
+                asked.append(hopeless)
+                yield frames("abc", each)
 
-    assert decode(looks(0.95, 0.95), network(threshold=0.3), TextOptions()).text == "abc"
-    assert asked == ["look"]
+        return decode(frames("abc", first), network(threshold=0.3), TextOptions(), further=further)
+
+    assert read(0.95, 0.95).text == "abc"
+    assert asked == []
     with pytest.raises(RecognitionFailed) as alone:
-        decode(looks(0.75), network(threshold=0.3), TextOptions())
-    asked.clear()
-    with pytest.raises(RecognitionFailed):
-        decode(looks(0.6, 0.95), network(threshold=0.3), TextOptions())
-    assert asked == ["look"], "what is hopeless is not looked at again"
-    answer = decode(looks(0.75, 0.95), network(threshold=0.3), TextOptions())
+        read(0.75)
+    answer = read(0.75, 0.95, 0.95)
     assert answer.text == "abc"
     assert alone.value.confidence is not None
     assert answer.confidence > 0.3 > alone.value.confidence
+    assert asked == [False], "what is sure by then is not looked at a third time"
+    with pytest.raises(RecognitionFailed):
+        read(0.4, 0.4)
+    assert asked == [False, True], "what is hopeless says so"
 
 
 def test_the_looks_of_one_picture_are_weighed_alike() -> None:

@@ -9,14 +9,15 @@ from legible.recognizers.text.preprocess import (
     STEPS,
     WIDTHS,
     ZERO,
+    close_box,
     content_box,
     fit,
     flatten,
+    further_views,
     preprocess,
     standardize,
     to_cells,
     to_tensor,
-    views,
 )
 
 
@@ -90,6 +91,38 @@ def test_an_empty_picture_is_no_error() -> None:
 def test_the_second_view_is_wider() -> None:
     picture = page()
     picture[20:40, 30:130] = 0
-    first, second = views(Picture(picture))
-    assert 1.25 < second.shape[2] / first.shape[2] < 1.35
+    (second,) = further_views(Picture(picture), hopeless=False)
+    assert 1.25 < second.shape[2] / preprocess(Picture(picture)).shape[2] < 1.35
     assert second.shape[2] % 2 == 0
+    assert not list(further_views(Picture(picture), hopeless=True))
+
+
+def cluttered() -> np.ndarray:  # type: ignore[type-arg]
+    """Red lines all over a wide page, and four small black letters."""
+    picture = page(60, 260)
+    picture[::7] = picture[:, ::9] = (220, 0, 0)
+    for x in (90, 102, 114, 126):
+        picture[22:36, x : x + 3] = picture[22:25, x : x + 9] = 0
+    return picture
+
+
+def test_small_text_among_clutter_is_looked_at_closely() -> None:
+    box = close_box(cluttered())
+    assert box is not None
+    x0, y0, x1, y1 = box
+    assert 80 <= x0 <= 90
+    assert 134 <= x1 <= 145
+    assert 15 <= y0 <= 22
+    assert 36 <= y1 <= 43
+    wider, closer = further_views(Picture(cluttered()), hopeless=False)
+    assert closer.shape != wider.shape
+    (alone,) = further_views(Picture(cluttered()), hopeless=True)
+    np.testing.assert_array_equal(alone, closer)
+
+
+def test_a_single_letter_of_a_colour_is_no_text() -> None:
+    picture = page(60, 260)
+    picture[::7] = (220, 0, 0)
+    picture[20:40, 90:104] = 0
+    assert close_box(picture) is None
+    assert close_box(page()) is None

@@ -47,22 +47,29 @@ class Reading:
 
 
 def decode(
-    looks: Iterable[Floats], network: Network, options: TextOptions, threshold: float | None = None
+    first: Floats,
+    network: Network,
+    options: TextOptions,
+    threshold: float | None = None,
+    further: Callable[[bool], Iterable[Floats]] = lambda hopeless: (),
 ) -> TextAnswer:
-    """The likeliest text of `looks`: (T, C) likelihoods of one view of the picture after the other, of which
-    the next is asked for only while the text is not sure. Raises `RecognitionFailed` under the threshold."""
+    """The likeliest text of (T, C) likelihoods of a view of the picture. While it is not sure, one after the
+    other of those of `further` views is asked for, which are told whether it is hopeless. Raises
+    `RecognitionFailed` under the threshold."""
     chars = allowed(options)
     limit = network.text.threshold if threshold is None else threshold
-    readings: list[Reading] = []
-    best, confidence = None, 0.0
-    for looked, probs in enumerate(looks, 1):
-        frames = restrict(probs, network.charset, chars)
-        readings += candidates(frames, chars, options.min_length, options.max_length)
-        best = next(iter(usual(readings, looked)), None)
-        calibration = network.text if looked == 1 else network.text_again
-        confidence = calibration(best.probability) if best else 0.0
-        if not HOPELESS <= confidence < network.text.threshold:
-            break
+    frames = restrict(first, network.charset, chars)
+    readings = candidates(frames, chars, options.min_length, options.max_length)
+    best = next(iter(usual(readings)), None)
+    confidence = network.text(best.probability) if best else 0.0
+    if confidence < network.text.threshold:
+        for looks, probs in enumerate(further(confidence < HOPELESS), 2):
+            frames = restrict(probs, network.charset, chars)
+            readings += candidates(frames, chars, options.min_length, options.max_length)
+            best = next(iter(usual(readings, looks)), None)
+            confidence = network.text_again(best.probability) if best else 0.0
+            if confidence >= network.text.threshold:
+                break
     if best is None:
         raise RecognitionFailed(
             "no text of that charset and length was found in the picture", threshold=limit

@@ -14,6 +14,9 @@ HEIGHT = 64
 WIDTHS = (128, 176, 224)
 WIDER = 1.3  # the second view: letters that were squeezed or touch get more frames
 INK = 24  # grey levels by which a pixel must differ from the ground in one colour, to be content
+# A colour, of 64, that may be that of a small text: its share of the picture, and of the border at most; how
+# much of its box it fills, what part of the picture that is, and how many times longer than high.
+LEAST_SHARE, MOST_SHARE, GROUND, CLOSE, SMALL, LONG = 0.008, 0.25, 0.15, 0.12, 0.35, 2.0
 STEPS, ZERO = 50.95, 188  # the network's input in 8 bits: steps a deviation, and the level of the mean
 
 Pixels = NDArray[np.uint8]
@@ -21,14 +24,23 @@ Pixels = NDArray[np.uint8]
 
 def preprocess(picture: Picture) -> Pixels:
     """(1, 32, W / 2, 12) standardized levels in cells of 2x2 pixels, W one of `WIDTHS`."""
-    return next(views(picture))
+    return _seen(flatten(picture))
 
 
-def views(picture: Picture) -> Iterator[Pixels]:
-    """The view of `preprocess`, then a wider one, each made when it is asked for."""
+def further_views(picture: Picture, hopeless: bool) -> Iterator[Pixels]:
+    """What else to show of a picture whose view was not read surely, each made when it is asked for: a wider
+    view, unless that is `hopeless`, and where one colour is close together, what it fills."""
     rgb = flatten(picture)
-    for stretch in (1.0, WIDER):
-        yield to_cells(standardize(fit(rgb, stretch)[0]))[None]
+    if not hopeless:
+        yield _seen(rgb, WIDER)
+    box = close_box(rgb)
+    if box is not None:
+        x0, y0, x1, y1 = box
+        yield _seen(rgb[y0:y1, x0:x1])
+
+
+def _seen(rgb: Pixels, stretch: float = 1.0) -> Pixels:
+    return to_cells(standardize(fit(rgb, stretch)[0]))[None]
 
 
 def flatten(picture: Picture) -> Pixels:
@@ -78,6 +90,39 @@ def content_box(rgb: Pixels) -> tuple[int, int, int, int]:
     if not columns or x1 - x0 < 8 or y1 - y0 < 8:
         return 0, 0, width, height
     return x0, y0, x1, y1
+
+
+def close_box(rgb: Pixels) -> tuple[int, int, int, int] | None:
+    """x0, y0, x1, y1 of the colour that is closest together, with a margin: small text among clutter of other
+    colours. None where no colour fills a small part of the content that has the shape of a text."""
+    left, top, right, bottom = content_box(rgb)
+    rgb = rgb[top:bottom, left:right]
+    height, width = rgb.shape[:2]
+    colours = (rgb[..., 0] >> 6) * 16 + (rgb[..., 1] >> 6) * 4 + (rgb[..., 2] >> 6)
+    border = np.concatenate((colours[0], colours[-1], colours[:, 0], colours[:, -1]))
+    share = np.bincount(colours.ravel(), minlength=64) / colours.size
+    grounds = np.bincount(border, minlength=64) > GROUND * len(border)
+    closest, box = CLOSE, None
+    for colour in np.flatnonzero((share > LEAST_SHARE) & (share < MOST_SHARE) & ~grounds):
+        here = colours == colour
+        x0, x1 = _middle(here.sum(0))
+        y0, y1 = _middle(here.sum(1))
+        part = (x1 - x0) * (y1 - y0) / colours.size
+        filled = share[colour] / part
+        if filled > closest and part < SMALL and x1 - x0 > LONG * (y1 - y0):
+            margin = max(2, (y1 - y0) // 4)
+            closest, box = filled, (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
+    if box is None:
+        return None
+    x0, y0, x1, y1 = max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3])
+    return left + x0, top + y0, left + x1, top + y1
+
+
+def _middle(counts: NDArray[np.intp]) -> tuple[int, int]:
+    """From where to where 96% of them are, so that a few dots elsewhere do not count."""
+    gathered = counts.cumsum()
+    first, last = np.searchsorted(gathered, (0.02 * gathered[-1], 0.98 * gathered[-1]))
+    return int(first), int(last) + 1
 
 
 def fit(rgb: Pixels, stretch: float = 1.0) -> tuple[Pixels, tuple[int, int, int, int]]:
