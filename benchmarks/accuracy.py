@@ -217,7 +217,10 @@ def main() -> None:
     rows = measure(ours(a.kind), labelled(a.folder, column))
     summary = report(rows, calibration.threshold)
     print(json.dumps(summary))
-    sure = json.loads(net.model.metadata[f"calibration_{a.kind}"]).get("threshold_97", 1.0)
+    facts = net.model.metadata
+    table = facts["calibrations_text" if a.kind == "text" else "calibration_arithmetic"]
+    first = json.loads(table)[0] if a.kind == "text" else json.loads(table)
+    sure = first.get("threshold_97", 1.0)
     for threshold in (calibration.threshold, sure):
         print(f"{a.folder.name} at", outcome(rows, threshold))
     if a.compare and (other := theirs()):

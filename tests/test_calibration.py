@@ -21,4 +21,4 @@ def test_the_ends_of_the_table_are_part_of_it() -> None:
 
 
 def test_a_table_is_read_as_a_model_brings_it() -> None:
-    assert Calibration.from_json('{"raw": [0, 1], "right": [0.5, 1], "threshold": 0.7}')(0.5) == 0.75
+    assert Calibration.from_table({"raw": [0, 1], "right": [0.5, 1], "threshold": 0.7})(0.5) == 0.75

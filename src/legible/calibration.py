@@ -1,9 +1,8 @@
 """How far a network's own confidence can be trusted: a table that its file brings along."""
 
-import json
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,6 @@ class Calibration:
         return y0 + (y1 - y0) * (raw - x0) / (x1 - x0) if x1 > x0 else y1
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The table as a model's metadata has it."""
-        table = json.loads(text)
+    def from_table(cls, table: dict[str, Any]) -> Self:
+        """The table as a model's metadata has it, in JSON."""
         return cls(tuple(table["raw"]), tuple(table["right"]), float(table["threshold"]))

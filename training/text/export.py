@@ -9,7 +9,9 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -39,7 +41,14 @@ from legible.calibration import Calibration  # noqa: E402
 from legible.images import Picture  # noqa: E402
 from legible.recognizers.arithmetic.decode import CHARS, find_sum  # noqa: E402
 from legible.recognizers.arithmetic.expression import NotASum, parse  # noqa: E402
-from legible.recognizers.text.decode import ALPHANUMERIC, HOPELESS, candidates, restrict, usual  # noqa: E402
+from legible.recognizers.text.decode import (  # noqa: E402
+    ALPHANUMERIC,
+    HOPELESS,
+    Reading,
+    candidates,
+    restrict,
+    usual,
+)
 from legible.recognizers.text.preprocess import (  # noqa: E402
     HEIGHT,
     STEPS,
@@ -54,6 +63,7 @@ from legible.recognizers.text.preprocess import (  # noqa: E402
 
 CALIBRATION_IMAGES = 1000  # to find the range of each activation
 CALIBRATION_SIZE = 12000  # fresh pictures on which confidence is calibrated
+FEWEST = 500  # pictures that are worth a calibration of their own
 PRECISION = 0.97  # share of the answered that must be right at the shipped threshold
 
 
@@ -158,33 +168,59 @@ def probabilities(
 
 
 Results = list[tuple[str, str, float]]  # label, what was read, raw confidence
+Table = dict[str, Any]  # of a calibration, as the metadata has it
 
 
-def read_texts(run: ort.InferenceSession, samples: list[Sample]) -> Results:
-    """As the package reads them at the first look."""
-    return [(s.label, *best_text(run, [preprocess(Picture(s.rgb))])) for s in samples]
+@dataclass(slots=True)
+class Looked:
+    """A picture that is looked at again and again: its views to come, and what was read so far."""
+
+    label: str
+    views: Iterator[NDArray[np.uint8]]
+    readings: list[Reading] = field(default_factory=list)
+    looks: int = 0
+
+    def look(self, run: ort.InferenceSession) -> tuple[str, str, float] | None:
+        """The label, and what the package reads after one look more; None when there is no view left."""
+        view = next(self.views, None)
+        if view is None:
+            return None
+        self.looks += 1
+        self.readings += texts_of(run, view)
+        return self.label, *best(self.readings, self.looks)
 
 
-def read_again(run: ort.InferenceSession, samples: list[Sample], confidences: list[float]) -> Results:
-    """As the package reads those that were unsure at the first look after all further ones."""
-    results = []
-    for sample, confidence in zip(samples, confidences, strict=True):
-        picture = Picture(sample.rgb)
-        further = list(further_views(picture, confidence < HOPELESS))
-        if further:
-            results.append((sample.label, *best_text(run, [preprocess(picture), *further])))
-    return results
-
-
-def best_text(
-    run: ort.InferenceSession, views: list[NDArray[np.uint8]] | list[NDArray[np.float32]]
-) -> tuple[str, float]:
-    readings = [
-        reading
-        for view in views
-        for reading in candidates(restrict(probabilities(run, view), CHARSET, ALPHANUMERIC), ALPHANUMERIC)
+def by_looks(run: ort.InferenceSession, samples: list[Sample], threshold: float | None) -> list[Table]:
+    """The calibration after each number of looks, on the pictures that the package looks at so often."""
+    tables: list[Table] = []
+    pictures = [Picture(sample.rgb) for sample in samples]
+    going = [
+        Looked(sample.label, iter((preprocess(picture),)))
+        for sample, picture in zip(samples, pictures, strict=True)
     ]
-    found = usual(readings, len(views))
+    while True:
+        read = [(each, result) for each in going if (result := each.look(run))]
+        if len(read) < FEWEST:
+            return tables
+        print(f"   after {len(tables) + 1} looks, of {len(read)}:")
+        tables.append(calibrate([result for _, result in read], threshold))
+        calibration = Calibration.from_table(tables[-1])
+        confidences = [calibration(raw) for _, (_, _, raw) in read]
+        if len(tables) == 1:
+            for each, picture, confidence in zip(going, pictures, confidences, strict=True):
+                each.views = further_views(picture, confidence < HOPELESS)
+        going = [
+            each for (each, _), confidence in zip(read, confidences, strict=True)
+            if confidence < calibration.threshold
+        ]  # fmt: skip
+
+
+def texts_of(run: ort.InferenceSession, view: NDArray[np.uint8] | NDArray[np.float32]) -> list[Reading]:
+    return candidates(restrict(probabilities(run, view), CHARSET, ALPHANUMERIC), ALPHANUMERIC)
+
+
+def best(readings: list[Reading], looks: int) -> tuple[str, float]:
+    found = usual(readings, looks)
     return (found[0].text, found[0].probability) if found else ("", 0.0)
 
 
@@ -203,13 +239,13 @@ def read_sums(run: ort.InferenceSession, samples: list[Sample]) -> Results:
 
 def score(run: ort.InferenceSession, measured: Measured) -> tuple[float, float]:
     """Mean over the families in percent at the first look: ignoring case, exact."""
-    per_family = [[(label, *best_text(run, [x])) for x, label in rows] for rows in measured.values()]
+    per_family = [[(label, *best(texts_of(run, x), 1)) for x, label in rows] for rows in measured.values()]
     nocase = np.mean([np.mean([a.lower() == b.lower() for a, b, _ in rows]) for rows in per_family])
     exact = np.mean([np.mean([a == b for a, b, _ in rows]) for rows in per_family])
     return round(100 * float(nocase), 2), round(100 * float(exact), 2)
 
 
-def calibrate(results: Results, threshold: float | None) -> dict[str, object]:
+def calibrate(results: Results, threshold: float | None) -> Table:
     """A monotone map from raw confidence to the share that is right (pool adjacent violators), and the
     threshold."""
     raw = np.array([r for _, _, r in results])
@@ -278,14 +314,7 @@ def main() -> None:
             "seen": str(content["seen"]),
         }
         print("text on fresh pictures:")
-        once = read_texts(after, texts)
-        facts["calibration_text"] = json.dumps(calibrate(once, threshold))
-        sure = Calibration.from_json(facts["calibration_text"])
-        confidences = [sure(raw) for _, _, raw in once]
-        unsure = [i for i, confidence in enumerate(confidences) if confidence < sure.threshold]
-        again = read_again(after, [texts[i] for i in unsure], [confidences[i] for i in unsure])
-        print(f"the {len(again)} unsure of {len(texts)} that were looked at again:")
-        facts["calibration_text_again"] = json.dumps(calibrate(again, threshold))
+        facts["calibrations_text"] = json.dumps(by_looks(after, texts, threshold))
         print("arithmetic on fresh pictures:")
         sums = [sample for sample in fresh if is_sum(sample.label)]
         facts["calibration_arithmetic"] = json.dumps(calibrate(read_sums(after, sums), threshold))

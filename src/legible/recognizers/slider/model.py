@@ -1,6 +1,7 @@
 """The slider networks as they are shipped: one finds the gap in one image, one says where exactly its edges
 are, one ranks the places for a given piece."""
 
+import json
 from dataclasses import dataclass
 from functools import cache
 
@@ -34,7 +35,7 @@ class Network:
 
 def _network(name: str) -> Network:
     model = load(name)
-    return Network(model, Calibration.from_json(model.metadata["calibration"]))
+    return Network(model, Calibration.from_table(json.loads(model.metadata["calibration"])))
 
 
 @cache

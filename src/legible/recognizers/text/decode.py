@@ -31,7 +31,7 @@ LENGTH_PRIOR = (0.02, 0.02, 0.03, 0.3, 1.0, 1.0, 1.0, 0.6, 0.5, 0.25, 0.2)
 LONGER_PRIOR = 0.05
 MIXED, LOWER, UPPER = 0.35, 0.33, 0.32  # share of sites whose letters are of both cases, or of one
 SURE = 0.9
-HOPELESS = 0.02  # what is less sure stays so when it is looked at again
+HOPELESS = 0.1  # what is less sure stays so when it is looked at again
 LONGEST = 32  # characters
 NEVER = (0.0, 0.0)
 
@@ -64,10 +64,11 @@ def decode(
     confidence = network.text(best.probability) if best else 0.0
     if confidence < network.text.threshold:
         for looks, probs in enumerate(further(confidence < HOPELESS), 2):
+            calibration = network.texts[min(looks, len(network.texts)) - 1]
             frames = restrict(probs, network.charset, chars)
             readings += candidates(frames, chars, options.min_length, options.max_length)
             best = next(iter(usual(readings, looks)), None)
-            confidence = network.text_again(best.probability) if best else 0.0
+            confidence = calibration(best.probability) if best else 0.0
             if confidence >= network.text.threshold:
                 break
     if best is None:

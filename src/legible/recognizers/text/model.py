@@ -1,6 +1,7 @@
 """The text network as it is shipped: one ONNX file that says itself what its classes are and how sure it is
 of them."""
 
+import json
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,14 +16,18 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`charset` in the order of the classes, with the blank after its last character. `text_again` is for
-    what was unsure at the first look, after the second."""
+    """`charset` in the order of the classes, with the blank after its last character. `texts` are for what
+    was read at the first look, and for what was unsure by then after the second, and so on."""
 
     model: Model
     charset: str
-    text: Calibration
-    text_again: Calibration
+    texts: tuple[Calibration, ...]
     arithmetic: Calibration
+
+    @property
+    def text(self) -> Calibration:
+        """That of the first look."""
+        return self.texts[0]
 
     def run(self, cells: NDArray[np.uint8]) -> Floats:
         """(1, 32, W / 2, 12) of `preprocess` -> (T, C) likelihoods, blank last, the best of each frame 1; a
@@ -41,7 +46,6 @@ def network() -> Network:
     return Network(
         model,
         facts["charset"],
-        Calibration.from_json(facts["calibration_text"]),
-        Calibration.from_json(facts["calibration_text_again"]),
-        Calibration.from_json(facts["calibration_arithmetic"]),
+        tuple(map(Calibration.from_table, json.loads(facts["calibrations_text"]))),
+        Calibration.from_table(json.loads(facts["calibration_arithmetic"])),
     )

@@ -12,7 +12,8 @@ from legible.images import Picture
 
 HEIGHT = 64
 WIDTHS = (128, 176, 224)
-WIDER = 1.3  # the second view: letters that were squeezed or touch get more frames
+# The second view: letters that were squeezed or touch get more frames. The third: wide ones fewer.
+WIDER, NARROWER = 1.3, 0.8
 INK = 24  # grey levels by which a pixel must differ from the ground in one colour, to be content
 # A colour, of 64, that may be that of a small text: its share of the picture, and of the border at most; how
 # much of its box it fills, what part of the picture that is, and how many times longer than high.
@@ -29,10 +30,11 @@ def preprocess(picture: Picture) -> Pixels:
 
 def further_views(picture: Picture, hopeless: bool) -> Iterator[Pixels]:
     """What else to show of a picture whose view was not read surely, each made when it is asked for: a wider
-    view, unless that is `hopeless`, and where one colour is close together, what it fills."""
+    and a narrower view, unless that is `hopeless`, and where one colour is close together, what it fills."""
     rgb = flatten(picture)
     if not hopeless:
         yield _seen(rgb, WIDER)
+        yield _seen(rgb, NARROWER)
     box = close_box(rgb)
     if box is not None:
         x0, y0, x1, y1 = box
