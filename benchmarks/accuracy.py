@@ -212,15 +212,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     a = parser.parse_args()
     net = network()
-    calibration = net.text if a.kind == "text" else net.arithmetic
+    calibration = (net.texts if a.kind == "text" else net.sums)[0]
     column = 1 if a.kind == "text" else 2
     rows = measure(ours(a.kind), labelled(a.folder, column))
     summary = report(rows, calibration.threshold)
     print(json.dumps(summary))
-    facts = net.model.metadata
-    table = facts["calibrations_text" if a.kind == "text" else "calibration_arithmetic"]
-    first = json.loads(table)[0] if a.kind == "text" else json.loads(table)
-    sure = first.get("threshold_97", 1.0)
+    sure = json.loads(net.model.metadata[f"calibrations_{a.kind}"])[0].get("threshold_97", 1.0)
     for threshold in (calibration.threshold, sure):
         print(f"{a.folder.name} at", outcome(rows, threshold))
     if a.compare and (other := theirs()):

@@ -8,7 +8,8 @@ import json
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,31 +40,31 @@ from training.package import put  # noqa: E402
 
 from legible.calibration import Calibration  # noqa: E402
 from legible.images import Picture  # noqa: E402
-from legible.recognizers.arithmetic.decode import CHARS, find_sum  # noqa: E402
+from legible.recognizers.arithmetic.decode import CHARS  # noqa: E402
+from legible.recognizers.arithmetic.decode import candidates as sum_candidates  # noqa: E402
+from legible.recognizers.arithmetic.decode import likeliest as likeliest_sum  # noqa: E402
 from legible.recognizers.arithmetic.expression import NotASum, parse  # noqa: E402
 from legible.recognizers.text.decode import (  # noqa: E402
     ALPHANUMERIC,
-    HOPELESS,
     Reading,
     candidates,
+    likeliest,
     restrict,
-    usual,
 )
+from legible.recognizers.text.looks import HOPELESS  # noqa: E402
 from legible.recognizers.text.preprocess import (  # noqa: E402
     HEIGHT,
     STEPS,
     WIDTHS,
     ZERO,
-    fit,
     further_views,
     preprocess,
     to_cells,
-    to_tensor,
 )
 
 CALIBRATION_IMAGES = 1000  # to find the range of each activation
 CALIBRATION_SIZE = 12000  # fresh pictures on which confidence is calibrated
-FEWEST = 500  # pictures that are worth a calibration of their own
+FEWEST = 200  # pictures that are worth a calibration of their own
 PRECISION = 0.97  # share of the answered that must be right at the shipped threshold
 
 
@@ -180,66 +181,70 @@ class Looked:
     readings: list[Reading] = field(default_factory=list)
     looks: int = 0
 
-    def look(self, run: ort.InferenceSession) -> tuple[str, str, float] | None:
-        """The label, and what the package reads after one look more; None when there is no view left."""
-        view = next(self.views, None)
-        if view is None:
-            return None
-        self.looks += 1
-        self.readings += texts_of(run, view)
-        return self.label, *best(self.readings, self.looks)
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How the package reads one kind: the readings of a view, and the best of those of so many looks."""
+
+    read: Callable[[NDArray[np.float32]], list[Reading]]
+    choose: Callable[[list[Reading], int], tuple[str, float] | None]
 
 
-def by_looks(run: ort.InferenceSession, samples: list[Sample], threshold: float | None) -> list[Table]:
-    """The calibration after each number of looks, on the pictures that the package looks at so often."""
+def sum_of(readings: list[Reading], looks: int) -> tuple[str, float] | None:
+    found = likeliest_sum(readings, looks)
+    return None if found is None else (str(found[0].value), found[1])
+
+
+TEXT = Kind(lambda probs: candidates(restrict(probs, CHARSET, ALPHANUMERIC), ALPHANUMERIC), likeliest)
+SUM = Kind(lambda probs: sum_candidates(restrict(probs, CHARSET, CHARS)), sum_of)
+
+
+def by_looks(
+    run: ort.InferenceSession, kind: Kind, samples: list[tuple[str, Sample]], threshold: float | None
+) -> list[Table]:
+    """The calibration after each number of looks, on those labelled pictures that the package looks at so
+    often."""
     tables: list[Table] = []
-    pictures = [Picture(sample.rgb) for sample in samples]
+    pictures = [Picture(sample.rgb) for _, sample in samples]
     going = [
-        Looked(sample.label, iter((preprocess(picture),)))
-        for sample, picture in zip(samples, pictures, strict=True)
+        Looked(label, iter((preprocess(picture),)))
+        for (label, _), picture in zip(samples, pictures, strict=True)
     ]
     while True:
-        read = [(each, result) for each in going if (result := each.look(run))]
-        if len(read) < FEWEST:
+        seen = [(each, view) for each in going if (view := next(each.views, None)) is not None]
+        if len(seen) < FEWEST:
             return tables
-        print(f"   after {len(tables) + 1} looks, of {len(read)}:")
-        tables.append(calibrate([result for _, result in read], threshold))
+        results = []
+        for each, view in seen:
+            each.looks += 1
+            each.readings += kind.read(probabilities(run, view))
+            results.append((each.label, *(kind.choose(each.readings, each.looks) or ("", 0.0))))
+        print(f"   after {len(tables) + 1} looks, of {len(results)}:")
+        tables.append(calibrate(results, threshold))
         calibration = Calibration.from_table(tables[-1])
-        confidences = [calibration(raw) for _, (_, _, raw) in read]
+        confidences = [calibration(raw) for _, _, raw in results]
         if len(tables) == 1:
             for each, picture, confidence in zip(going, pictures, confidences, strict=True):
                 each.views = further_views(picture, confidence < HOPELESS)
         going = [
-            each for (each, _), confidence in zip(read, confidences, strict=True)
+            each for (each, _), confidence in zip(seen, confidences, strict=True)
             if confidence < calibration.threshold
         ]  # fmt: skip
 
 
-def texts_of(run: ort.InferenceSession, view: NDArray[np.uint8] | NDArray[np.float32]) -> list[Reading]:
-    return candidates(restrict(probabilities(run, view), CHARSET, ALPHANUMERIC), ALPHANUMERIC)
-
-
-def best(readings: list[Reading], looks: int) -> tuple[str, float]:
-    found = usual(readings, looks)
-    return (found[0].text, found[0].probability) if found else ("", 0.0)
-
-
-def read_sums(run: ort.InferenceSession, samples: list[Sample]) -> Results:
-    """Those that have an answer; that is the label."""
-    result = []
+def with_answer(samples: list[Sample]) -> Iterator[tuple[str, Sample]]:
+    """Those sums that have an answer, which is the label."""
     for sample in samples:
-        try:
-            label = str(parse(sample.label).value)
-        except NotASum:
-            continue
-        found = find_sum(restrict(probabilities(run, to_tensor(fit(sample.rgb)[0])), CHARSET, CHARS))
-        result.append((label, str(found[0].value), found[1]) if found else (label, "", 0.0))
-    return result
+        with suppress(NotASum):
+            yield str(parse(sample.label).value), sample
 
 
 def score(run: ort.InferenceSession, measured: Measured) -> tuple[float, float]:
     """Mean over the families in percent at the first look: ignoring case, exact."""
-    per_family = [[(label, *best(texts_of(run, x), 1)) for x, label in rows] for rows in measured.values()]
+    per_family = [
+        [(label, *(TEXT.choose(TEXT.read(probabilities(run, x)), 1) or ("", 0.0))) for x, label in rows]
+        for rows in measured.values()
+    ]
     nocase = np.mean([np.mean([a.lower() == b.lower() for a, b, _ in rows]) for rows in per_family])
     exact = np.mean([np.mean([a == b for a, b, _ in rows]) for rows in per_family])
     return round(100 * float(nocase), 2), round(100 * float(exact), 2)
@@ -255,7 +260,7 @@ def calibrate(results: Results, threshold: float | None) -> Table:
     # Equal counts a bin, then neighbours that go the wrong way are pooled.
     blocks = [
         [float(raw[i].mean()), float(right[i].mean()), len(i)]
-        for i in np.array_split(np.arange(len(raw)), 60)
+        for i in np.array_split(np.arange(len(raw)), min(60, len(raw) // 30))
     ]
     pooled: list[list[float]] = []
     for block in blocks:
@@ -296,7 +301,7 @@ def main() -> None:
     net = TextNet(len(CHARSET) + 1).eval()
     net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in content["ema"].items()})
     fresh = own_samples(a.size, seed=13579)
-    texts = [sample for sample in fresh if not is_sum(sample.label)]
+    texts = [(sample.label, sample) for sample in fresh if not is_sum(sample.label)]
     with tempfile.TemporaryDirectory() as folder:
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
         to_onnx(net, plain)
@@ -313,11 +318,10 @@ def main() -> None:
             "widths": json.dumps(WIDTHS),
             "seen": str(content["seen"]),
         }
-        print("text on fresh pictures:")
-        facts["calibrations_text"] = json.dumps(by_looks(after, texts, threshold))
-        print("arithmetic on fresh pictures:")
-        sums = [sample for sample in fresh if is_sum(sample.label)]
-        facts["calibration_arithmetic"] = json.dumps(calibrate(read_sums(after, sums), threshold))
+        sums = list(with_answer([sample for sample in fresh if is_sum(sample.label)]))
+        for name, kind, samples in (("text", TEXT, texts), ("arithmetic", SUM, sums)):
+            print(f"{name} on fresh pictures:")
+            facts[f"calibrations_{name}"] = json.dumps(by_looks(after, kind, samples, threshold))
         if not a.dry:
             put(model, "text", "text", facts)
 

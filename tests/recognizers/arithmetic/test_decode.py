@@ -9,7 +9,7 @@ from legible.errors import RecognitionFailed
 from legible.recognizers.arithmetic.decode import CHARS, decode
 from legible.recognizers.text.model import Network
 
-NETWORK = Network(None, CHARS, (Calibration(),), Calibration())  # type: ignore[arg-type]
+NETWORK = Network(None, CHARS, (Calibration(),), (Calibration(),))  # type: ignore[arg-type]
 
 
 def frames(text: str, sure: float = 0.999) -> NDArray[np.float32]:

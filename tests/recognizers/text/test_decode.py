@@ -40,7 +40,7 @@ def frames(text: str, sure: float = 0.95, charset: str = ALPHANUMERIC) -> NDArra
 
 def network(threshold: float = 0.0) -> Network:
     calibration = Calibration(threshold=threshold)
-    return Network(None, ALPHANUMERIC, (calibration,), calibration)  # type: ignore[arg-type]
+    return Network(None, ALPHANUMERIC, (calibration,), (calibration,))  # type: ignore[arg-type]
 
 
 @given(st.text(alphabet=ALPHANUMERIC, min_size=1, max_size=10))

@@ -2,8 +2,8 @@
 
 from legible import images
 from legible.recognizers.arithmetic.decode import decode
+from legible.recognizers.text.looks import looks
 from legible.recognizers.text.model import network
-from legible.recognizers.text.preprocess import preprocess
 from legible.tasks import ArithmeticAnswer, Task
 
 
@@ -11,5 +11,5 @@ def recognize(task: Task) -> ArithmeticAnswer:
     """The sum in the task's picture and its value; raises `RecognitionFailed` for what is no sum or not
     surely read."""
     net = network()
-    probs = net.run(preprocess(images.decode(task.images[0])))
-    return decode(probs, net, task.threshold)
+    first, further = looks(net, images.decode(task.images[0]))
+    return decode(first, net, task.threshold, further)

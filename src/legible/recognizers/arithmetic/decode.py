@@ -2,16 +2,12 @@
 
 import re
 
-import numpy as np
-from numpy.typing import NDArray
-
 from legible.errors import RecognitionFailed
 from legible.recognizers.arithmetic.expression import NotASum, NoWholeAnswer, Sum, begins, parse
-from legible.recognizers.text.decode import SURE, beam_search, greedy, restrict
-from legible.recognizers.text.model import Network
+from legible.recognizers.text.decode import SURE, Reading, beam_search, greedy, restrict
+from legible.recognizers.text.looks import Further, no_further, until_sure
+from legible.recognizers.text.model import Floats, Network
 from legible.tasks import ArithmeticAnswer
-
-Floats = NDArray[np.float32]
 
 LONGEST = 16  # characters of a sum
 BEAM, LEAST = 16, 0.004
@@ -23,17 +19,21 @@ ENDINGS = frozenset("=?等是几")
 CHARS = "0123456789+-*/÷x=?加减乘除上去以等于几是多少零一二三四五六七八九十"
 
 
-def decode(probs: Floats, network: Network, threshold: float | None = None) -> ArithmeticAnswer:
-    """The likeliest sum of (T, C) probabilities; raises `RecognitionFailed` if there is none, or under
-    the threshold."""
-    limit = network.arithmetic.threshold if threshold is None else threshold
-    found = find_sum(restrict(probs, network.charset, CHARS))
-    if found is None:
+def decode(
+    first: Floats, network: Network, threshold: float | None = None, further: Further = no_further
+) -> ArithmeticAnswer:
+    """The likeliest sum of (T, C) likelihoods of a view of the picture, and of `further` ones while it is not
+    sure. Raises `RecognitionFailed` if there is none, or under the threshold."""
+    limit = network.sums[0].threshold if threshold is None else threshold
+
+    def read(probs: Floats) -> list[Reading]:
+        return candidates(restrict(probs, network.charset, CHARS))
+
+    asked, confidence = until_sure(first, further, read, likeliest, network.sums)
+    if asked is None:
         raise RecognitionFailed(
             "no sum with a whole number as its answer was found in the picture", threshold=limit
         )
-    asked, probability = found
-    confidence = network.arithmetic(probability)
     if confidence < limit:
         raise RecognitionFailed(
             f"the sum was read with confidence {confidence:.2f}, under the threshold {limit:.2f}",
@@ -43,15 +43,17 @@ def decode(probs: Floats, network: Network, threshold: float | None = None) -> A
     return ArithmeticAnswer(str(asked.value), asked.expression, round(confidence, 4))
 
 
-def find_sum(probs: Floats) -> tuple[Sum, float] | None:
-    """The likeliest sum: the best path where that is sure, else what the likely readings add up to."""
+def candidates(probs: Floats) -> list[Reading]:
+    """The likely readings of (T, len(CHARS) + 1): the best path where that is sure, else what can be sums."""
     best = greedy(probs, CHARS)
-    readings = (
-        [best]
-        if best.probability >= SURE
-        else beam_search(probs, CHARS, 1, LONGEST, BEAM, LEAST, begins=begins)
-    )
-    # "3+5=?" and "3+5=" ask the same: their probabilities belong together.
+    if best.probability >= SURE:
+        return [best]
+    return beam_search(probs, CHARS, 1, LONGEST, BEAM, LEAST, begins=begins)
+
+
+def likeliest(readings: list[Reading], looks: int) -> tuple[Sum, float] | None:
+    """The sum that readings of so many looks most likely ask for, with its probability; None if none of them
+    has a whole answer. "3+5=?" and "3+5=" ask the same, so their probabilities belong together."""
     likely: dict[Sum | None, float] = {}
     weighed: dict[Sum | None, float] = {}
     for reading in readings:
@@ -61,11 +63,9 @@ def find_sum(probs: Floats) -> tuple[Sum, float] | None:
             asked = None
         except NotASum:
             continue
-        likely[asked] = likely.get(asked, 0.0) + reading.probability
+        likely[asked] = likely.get(asked, 0.0) + reading.probability / looks
         weighed[asked] = weighed.get(asked, 0.0) + reading.probability * _usual(reading.text, asked)
-    if not likely:
-        return None
-    asked = max(weighed, key=lambda each: weighed[each])
+    asked = max(weighed, key=lambda each: weighed[each], default=None)
     return None if asked is None else (asked, min(1.0, likely[asked]))
 
 

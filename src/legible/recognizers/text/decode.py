@@ -1,7 +1,7 @@
 """From probabilities a frame to characters (CTC), within what the caller knows about charset, length
 and case."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_letters, digits
@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legible.errors import RecognitionFailed
-from legible.recognizers.text.model import Network
+from legible.recognizers.text.looks import Further, no_further, until_sure
+from legible.recognizers.text.model import Floats, Network
 from legible.tasks import Character, TextAnswer, TextOptions
-
-Floats = NDArray[np.float32]
 
 ALPHANUMERIC = digits + ascii_letters
 NAMED_CHARSETS = {
@@ -31,7 +30,6 @@ LENGTH_PRIOR = (0.02, 0.02, 0.03, 0.3, 1.0, 1.0, 1.0, 0.6, 0.5, 0.25, 0.2)
 LONGER_PRIOR = 0.05
 MIXED, LOWER, UPPER = 0.35, 0.33, 0.32  # share of sites whose letters are of both cases, or of one
 SURE = 0.9
-HOPELESS = 0.1  # what is less sure stays so when it is looked at again
 LONGEST = 32  # characters
 NEVER = (0.0, 0.0)
 
@@ -51,27 +49,21 @@ def decode(
     network: Network,
     options: TextOptions,
     threshold: float | None = None,
-    further: Callable[[bool], Iterable[Floats]] = lambda hopeless: (),
+    further: Further = no_further,
 ) -> TextAnswer:
-    """The likeliest text of (T, C) likelihoods of a view of the picture. While it is not sure, one after the
-    other of those of `further` views is asked for, which are told whether it is hopeless. Raises
-    `RecognitionFailed` under the threshold."""
+    """The likeliest text of (T, C) likelihoods of a view of the picture, and while it is not sure, of
+    `further` ones. Raises `RecognitionFailed` under the threshold."""
     chars = allowed(options)
-    limit = network.text.threshold if threshold is None else threshold
-    frames = restrict(first, network.charset, chars)
-    readings = candidates(frames, chars, options.min_length, options.max_length)
-    best = next(iter(usual(readings)), None)
-    confidence = network.text(best.probability) if best else 0.0
-    if confidence < network.text.threshold:
-        for looks, probs in enumerate(further(confidence < HOPELESS), 2):
-            calibration = network.texts[min(looks, len(network.texts)) - 1]
-            frames = restrict(probs, network.charset, chars)
-            readings += candidates(frames, chars, options.min_length, options.max_length)
-            best = next(iter(usual(readings, looks)), None)
-            confidence = calibration(best.probability) if best else 0.0
-            if confidence >= network.text.threshold:
-                break
-    if best is None:
+    limit = network.texts[0].threshold if threshold is None else threshold
+    frames = first
+
+    def read(probs: Floats) -> list[Reading]:
+        nonlocal frames
+        frames = restrict(probs, network.charset, chars)
+        return candidates(frames, chars, options.min_length, options.max_length)
+
+    text, confidence = until_sure(first, further, read, likeliest, network.texts)
+    if text is None:
         raise RecognitionFailed(
             "no text of that charset and length was found in the picture", threshold=limit
         )
@@ -81,10 +73,16 @@ def decode(
             confidence=confidence,
             threshold=limit,
         )
-    text = {"keep": best.text, "lower": best.text.lower(), "upper": best.text.upper()}[options.case]
-    peaks = _peaks(frames, [chars.index(c) for c in best.text])
-    characters = tuple(Character(c, round(p, 4)) for c, p in zip(text, peaks, strict=True))
-    return TextAnswer(text, round(confidence, 4), characters)
+    cased = {"keep": text, "lower": text.lower(), "upper": text.upper()}[options.case]
+    peaks = _peaks(frames, [chars.index(c) for c in text])
+    characters = tuple(Character(c, round(p, 4)) for c, p in zip(cased, peaks, strict=True))
+    return TextAnswer(cased, round(confidence, 4), characters)
+
+
+def likeliest(readings: list[Reading], looks: int) -> tuple[str, float] | None:
+    """The best text of readings of so many looks, with its probability."""
+    ranked = usual(readings, looks)
+    return (ranked[0].text, ranked[0].probability) if ranked else None
 
 
 @lru_cache(maxsize=256)

@@ -16,18 +16,13 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`charset` in the order of the classes, with the blank after its last character. `texts` are for what
-    was read at the first look, and for what was unsure by then after the second, and so on."""
+    """`charset` in the order of the classes, with the blank after its last character. `texts` and
+    `sums` are for what is read at the first look, for what was unsure by then after the second, and so on."""
 
     model: Model
     charset: str
     texts: tuple[Calibration, ...]
-    arithmetic: Calibration
-
-    @property
-    def text(self) -> Calibration:
-        """That of the first look."""
-        return self.texts[0]
+    sums: tuple[Calibration, ...]
 
     def run(self, cells: NDArray[np.uint8]) -> Floats:
         """(1, 32, W / 2, 12) of `preprocess` -> (T, C) likelihoods, blank last, the best of each frame 1; a
@@ -47,5 +42,5 @@ def network() -> Network:
         model,
         facts["charset"],
         tuple(map(Calibration.from_table, json.loads(facts["calibrations_text"]))),
-        Calibration.from_table(json.loads(facts["calibration_arithmetic"])),
+        tuple(map(Calibration.from_table, json.loads(facts["calibrations_arithmetic"]))),
     )
