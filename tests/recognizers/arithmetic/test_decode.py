@@ -51,6 +51,16 @@ def test_a_sign_that_is_nearly_lost_is_found_since_a_sum_needs_one() -> None:
     assert decode(doubt, NETWORK, threshold=0.0).expression == "3+5"
 
 
+def test_a_sum_that_is_unsure_is_looked_at_again() -> None:
+    calibration = Calibration(threshold=0.5)
+    network = Network(None, CHARS, (calibration,), (calibration,))  # type: ignore[arg-type]
+    doubt, seen = frames("3+5=", 0.9), iter([frames("3+5="), frames("7+5=")])
+    with pytest.raises(RecognitionFailed):
+        decode(doubt, network)
+    assert decode(doubt, network, further=lambda hopeless: seen).text == "8"
+    assert len(list(seen)) == 1, "the second look was sure, and the third is not asked for"
+
+
 def test_one_number_in_digits_and_the_other_in_chinese_is_never_read() -> None:
     doubt = frames("二加六=?")
     doubt[:2, CHARS.index("8")], doubt[:2, CHARS.index("二")] = 0.8, 0.19
