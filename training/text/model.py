@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 # Channels of the stages at 1/2, 1/4, 1/4 (height 1/8) and 1/4 (height 1/16) of the input, and of the row of
 # frames.
-STEM, WIDTHS, DEPTHS = 32, (64, 96, 160), (2, 2, 3)
-ROW, ROW_DILATIONS = 256, (1, 2, 4, 8, 1, 2, 4)
+STEM, WIDTHS, DEPTHS = 32, (64, 96, 160), (2, 2, 2)
+ROW, ROW_DILATIONS = 256, (1, 2, 4, 8, 1)
 
 
 class Block(nn.Module):
