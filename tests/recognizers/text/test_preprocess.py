@@ -122,6 +122,12 @@ def test_small_text_among_clutter_is_looked_at_closely() -> None:
     np.testing.assert_array_equal(alone, closer)
 
 
+def test_small_text_is_found_in_a_large_picture_too() -> None:
+    large = np.kron(cluttered(), np.ones((5, 5, 1), np.uint8))
+    for found, wanted in zip(close_box(large) or (), close_box(cluttered()) or (), strict=True):
+        assert abs(found - 5 * wanted) <= 20
+
+
 def test_a_single_letter_of_a_colour_is_no_text() -> None:
     picture = page(60, 260)
     picture[::7] = (220, 0, 0)

@@ -1,6 +1,7 @@
 """From a picture to what the text network sees: one merged frame, cropped to its content, at a fixed
 height."""
 
+import math
 from collections.abc import Iterator
 from functools import reduce
 
@@ -18,6 +19,7 @@ INK = 24  # grey levels by which a pixel must differ from the ground in one colo
 # A colour, of 64, that may be that of a small text: its share of the picture, and of the border at most; how
 # much of its box it fills, what part of the picture that is, and how many times longer than high.
 LEAST_SHARE, MOST_SHARE, GROUND, CLOSE, SMALL, LONG = 0.008, 0.25, 0.15, 0.12, 0.35, 2.0
+ENOUGH = 40_000  # pixels to find that colour by
 STEPS, ZERO = 50.95, 188  # the network's input in 8 bits: steps a deviation, and the level of the mean
 
 Pixels = NDArray[np.uint8]
@@ -98,9 +100,11 @@ def close_box(rgb: Pixels) -> tuple[int, int, int, int] | None:
     """x0, y0, x1, y1 of the colour that is closest together, with a margin: small text among clutter of other
     colours. None where no colour fills a small part of the content that has the shape of a text."""
     left, top, right, bottom = content_box(rgb)
-    rgb = rgb[top:bottom, left:right]
-    height, width = rgb.shape[:2]
-    colours = (rgb[..., 0] >> 6) * 16 + (rgb[..., 1] >> 6) * 4 + (rgb[..., 2] >> 6)
+    # Of a large picture some of the pixels do.
+    step = math.ceil(math.sqrt((bottom - top) * (right - left) / ENOUGH))
+    levels = rgb[top:bottom:step, left:right:step] >> 6
+    colours = levels[..., 0] * 16 + levels[..., 1] * 4 + levels[..., 2]
+    height, width = colours.shape
     border = np.concatenate((colours[0], colours[-1], colours[:, 0], colours[:, -1]))
     share = np.bincount(colours.ravel(), minlength=64) / colours.size
     grounds = np.bincount(border, minlength=64) > GROUND * len(border)
@@ -112,12 +116,18 @@ def close_box(rgb: Pixels) -> tuple[int, int, int, int] | None:
         part = (x1 - x0) * (y1 - y0) / colours.size
         filled = share[colour] / part
         if filled > closest and part < SMALL and x1 - x0 > LONG * (y1 - y0):
-            margin = max(2, (y1 - y0) // 4)
-            closest, box = filled, (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
+            closest, box = filled, (x0, y0, x1, y1)
     if box is None:
         return None
-    x0, y0, x1, y1 = max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3])
-    return left + x0, top + y0, left + x1, top + y1
+    x0, y0, x1, y1 = box
+    margin = max(2, (y1 - y0) // 4)
+    x0, y0, x1, y1 = (
+        max(0, x0 - margin),
+        max(0, y0 - margin),
+        min(width, x1 + margin),
+        min(height, y1 + margin),
+    )
+    return left + step * x0, top + step * y0, min(right, left + step * x1), min(bottom, top + step * y1)
 
 
 def _middle(counts: NDArray[np.intp]) -> tuple[int, int]:
