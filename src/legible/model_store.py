@@ -48,8 +48,8 @@ class Model:
         # ORT's default threads double the CPU that a request costs (docs/decisions.md).
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        # A processor without VNNI adds two products in 16 bits, which overflow: texts were read right in 45%
-        # instead of 60%. This asks for the exact sum there, for a quarter more time; others are exact anyway.
+        # A processor without VNNI adds two products in 16 bits, which overflow if weights have 8 bits. This
+        # asks for the exact sum there, for a quarter more time; weights of 7 bits are exact anyway.
         options.add_session_config_entry("session.x64quantprecision", "1")
         # From the file: from bytes, ONNX Runtime keeps a copy of its own (16 MB for six models).
         self.session = ort.InferenceSession(file.path, options, providers=["CPUExecutionProvider"])

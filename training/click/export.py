@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from training.click import named, train, train_names
 from training.click.model import BothNet, NameNet, ObjectNet
 from training.click.named import Views
-from training.click.onnx_files import half, session, to_int8, to_onnx
 from training.click.scenes import Bank, Scenes, grounds
 from training.click.vocabulary import CLASSES, NAMES, NONE
+from training.onnx_files import ends, session, to_half, to_int8, to_onnx
 from training.package import put
 
 from legible.recognizers.click import names
@@ -56,7 +56,7 @@ def export_objects(arguments: argparse.Namespace, folder: Path) -> None:
         return put(onnx.load(plain), "click", "click_objects", {})
     photos = grounds(arguments.photos, True)
     scenes = Scenes(Bank.load(arguments.bank, True), photos, np.random.default_rng(11), 60)
-    to_int8(plain, small, (tensor(scenes.draw()[0]) for _ in range(RANGES_FROM)))
+    to_int8(plain, small, (tensor(scenes.draw()[0]) for _ in range(RANGES_FROM)), ends, 0.02)
     compared = train.batch_of(scenes, COMPARED)
     for path in (plain, small):
         print(path.stem, "centres, inside, radii:", losses(path, *compared))
@@ -122,12 +122,13 @@ def export_names(arguments: argparse.Namespace, folder: Path) -> None:
     to_onnx(net, torch.zeros(2, 3, names.CROP, names.CROP), plain, {0: "n"})
     _, pictures, classes = held_out_views(arguments)
     order = np.random.default_rng(13).permutation(len(pictures))
-    to_int8(plain, small, (names.tensor(pictures[part]) for part in np.array_split(order[:200], 25)))
+    some = np.array_split(order[:200], 25)
+    to_int8(plain, small, (names.tensor(pictures[part]) for part in some), ends, 0.02, bits=8)
     said = {path: scores_of(path, pictures) for path in (plain, small)}
     right = {path: float((scores.argmax(1) == classes).mean()) for path, scores in said.items()}
     print({path.stem: f"{share:.1%}" for path, share in right.items()}, f"of {len(pictures)} held-out views")
     best = small if right[small] >= right[plain] - WORTH else plain
-    path, scores = small if best is small else half(plain, folder / "half.onnx"), said[best]
+    path, scores = small if best is small else to_half(plain, folder / "half.onnx"), said[best]
     calibrating, testing = np.arange(len(pictures)) % 3 == 0, np.arange(len(pictures)) % 3 > 0
     nouns = meanings()
     slope, offset = logistic(*evidence_of(scores[calibrating], classes[calibrating], nouns))

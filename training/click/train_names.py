@@ -22,9 +22,9 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from training.click import named
 from training.click.model import IMAGENET, KEPT, NameNet
-from training.click.onnx_files import session, to_onnx
 from training.click.scenes import Bank, Scenes, grounds
 from training.click.vocabulary import CLASSES, NAMES, NONE
+from training.onnx_files import session, to_onnx
 from training.precision import quick
 
 from legible.recognizers.click.names import CROP, tensor

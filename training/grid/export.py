@@ -10,8 +10,7 @@ import re
 import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,14 +20,6 @@ import onnx
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 HERE = Path(__file__).parent
@@ -54,6 +45,7 @@ from model import TileNet  # noqa: E402
 from scene_model import SceneNet  # noqa: E402
 from scenes import Marked, marked  # noqa: E402
 from train import BUILD, CHECKPOINT, DETECTED, LIKE, first_label, restore, top1  # noqa: E402
+from training.onnx_files import session, to_half, to_int8, to_onnx  # noqa: E402
 from training.package import put  # noqa: E402
 
 from legible.recognizers.grid.decode import COUNTS, decode, posterior  # noqa: E402
@@ -79,67 +71,14 @@ BACK = 0.15  # of 0, 0.15, 0.3 and 0.5, on the marked scenes that calibrate; 0 w
 Floats = NDArray[np.float32]
 
 
-class Reader(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, tensors: Iterator[Floats]) -> None:
-        self.tensors = tensors
-
-    def get_next(self) -> dict[str, Floats] | None:
-        tensor = next(self.tensors, None)
-        return None if tensor is None else {"pixels": tensor}
+def on_disk(net: nn.Module, side: int, path: Path) -> None:
+    to_onnx(net, torch.zeros(2, 3, side, side), path, {0: "n"})
 
 
-def to_onnx(net: nn.Module, side: int, path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            net.eval(), (torch.zeros(2, 3, side, side),), path, input_names=["pixels"],
-            output_names=["logits"],
-            dynamic_axes={"pixels": {0: "n"}, "logits": {0: "n"}}, opset_version=17, dynamo=False,
-        )  # fmt: skip
-
-
-def to_int8(source: Path, target: Path, tensors: Iterator[Floats]) -> None:
-    """All blocks but the first two, whose few channels differ so much that int8 loses them, and not the head.
-
-    Ranges are whole: cutting outliers off costs more than finer steps give.
-    """
-    prepared = source.with_suffix(".prepared.onnx")
-    quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    nodes = onnx.load(prepared).graph.node
+def rough(nodes: Sequence[onnx.NodeProto]) -> list[str]:
+    """The first two blocks, whose few channels differ so much that int8 loses them, and the head."""
     inside = re.compile(r"/blocks\.(?!(0|1)/)")
-    quantize_static(
-        prepared, target, Reader(tensors), quant_format=QuantFormat.QDQ, per_channel=True,
-        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        nodes_to_exclude=[node.name for node in nodes if not inside.search(node.name)],
-        calibrate_method=CalibrationMethod.MinMax,
-    )  # fmt: skip
-
-
-def to_half(source: Path, target: Path) -> None:
-    """Weights in half precision on disk, cast up when the session opens: half the size, the same numbers to
-    three digits."""
-    model = onnx.load(source)
-    casts = []
-    for each in model.graph.initializer:
-        if each.data_type == onnx.TensorProto.FLOAT and len(each.dims) > 1:
-            name = each.name
-            small = onnx.numpy_helper.from_array(
-                onnx.numpy_helper.to_array(each).astype(np.float16), name + "_half"
-            )
-            each.CopyFrom(small)
-            casts.append(onnx.helper.make_node("Cast", [name + "_half"], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.save(model, target)
-
-
-def session(path: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    # Exact sums, as on a processor with VNNI, wherever this runs.
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return [node.name for node in nodes if not inside.search(node.name)]
 
 
 def run(model: ort.InferenceSession, tensors: Floats, size: int = 16) -> Floats:
@@ -328,8 +267,8 @@ def quickest(
 ) -> Path:
     """int8 where it costs at most WORTH points of `score`; what stays float has half precision on disk."""
     plain, part, half = (folder / f"tiles.{kind}.onnx" for kind in ("plain", "part", "half"))
-    to_onnx(net, TILE_PX, plain)
-    to_int8(plain, part, iter(some))
+    on_disk(net, TILE_PX, plain)
+    to_int8(plain, part, some, leave=rough, bits=8)
     before, after = 100 * score(session(plain)), 100 * score(session(part))
     print(f"tiles: fp32 {before:.2f}, int8 {after:.2f} on tiles that calibrate", flush=True)
     to_half(part if before - after <= WORTH else plain, half)
@@ -359,7 +298,7 @@ def export_tiles(
     # is raised until most of the tiles that calibrate are named as they were given. Labels seen by eye do
     # not choose here: the tiles looked at are those in which a network saw something.
     plain = folder / "tiles.none.onnx"
-    to_onnx(net, TILE_PX, plain)
+    on_disk(net, TILE_PX, plain)
     before = run(session(plain), x[VALIDATION])
     given = np.array([CLASS[name.split("/")[1]] for name in tiles.names])[held[VALIDATION]]
     own = np.eye(OTHER + 1, dtype=np.uint8)[given][:, :OTHER], given
@@ -435,7 +374,7 @@ def export_scenes(
     for name, value in net.detector.state_dict().items():
         value.lerp_(given[name], BACK)
     plain, path = folder / "scene.plain.onnx", folder / "scene.onnx"
-    to_onnx(net, SCENE_PX, plain)
+    on_disk(net, SCENE_PX, plain)
     to_half(plain, path)
     model = session(path)
     scenes = {s: [each for each in marked(tiles) if each.split == s] for s in (VALIDATION, TEST)}

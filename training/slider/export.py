@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,16 +17,9 @@ import onnx
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich.console import Console
 from torch import nn
+from training.onnx_files import ends, session, to_int8, to_onnx
 from training.package import put
 from training.slider import data, rank, train
 from training.slider.model import SliderNet
@@ -55,15 +47,6 @@ Result = tuple[float, bool]
 Sharpen = Callable[[Found, Canvas], Found]
 
 
-class Reader(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, pixels: list[NDArray[np.uint8]]) -> None:
-        self.each: Iterator[NDArray[np.uint8]] = iter(pixels)
-
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        picture = next(self.each, None)
-        return None if picture is None else {"pixels": as_tensor(picture[None])}
-
-
 def finder() -> SliderNet:
     """The network in the repository, folded."""
     state = torch.load(train.KEPT, weights_only=True)
@@ -80,43 +63,6 @@ def ranker(folder: Path) -> nn.Module:
     net = rank.Ranker(state["mean"], state["scale"])
     net.load_state_dict(state)
     return net.eval()
-
-
-def to_onnx(
-    net: nn.Module, example: torch.Tensor, path: Path, names: tuple[str, str], axes: dict[int, str]
-) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            net, (example,), path, input_names=[names[0]], output_names=[names[1]],
-            dynamic_axes={names[0]: axes}, opset_version=17, dynamo=False,
-        )  # fmt: skip
-
-
-def to_int8(source: Path, target: Path, pixels: list[NDArray[np.uint8]]) -> None:
-    """First and last convolution stay as they are: they cost little, and pixels and edges need their
-    precision."""
-    prepared = source.with_suffix(".prepared.onnx")
-    quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
-    quantize_static(
-        prepared,
-        target,
-        Reader(pixels),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        nodes_to_exclude=[convolutions[0], convolutions[-1]],
-        calibrate_method=CalibrationMethod.MinMax,
-        extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.02},
-    )
-
-
-def session(path: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def pictures(folder: Path, held_out: bool) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
@@ -197,10 +143,11 @@ def ranked(net: nn.Module, folder: Path) -> list[Result]:
 
 def export_finder(folder: Path, temporary: Path, dry: bool) -> None:
     plain, small, edges = temporary / "plain.onnx", temporary / "int8.onnx", temporary / "edges.onnx"
-    to_onnx(kept(), torch.zeros(2, 3, CLOSE, CLOSE), edges, ("views", "edges"), {0: "n"})
+    to_onnx(kept(), torch.zeros(2, 3, CLOSE, CLOSE), edges, {0: "n"}, ("views", "edges"))
     axes = {0: "n", 2: "height", 3: "width"}
-    to_onnx(finder(), torch.zeros(1, 3, 128, WIDTH), plain, ("pixels", "maps"), axes)
-    to_int8(plain, small, [pixels for pixels, _ in islice(pictures(folder, held_out=False), RANGE_PICTURES)])
+    to_onnx(finder(), torch.zeros(1, 3, 128, WIDTH), plain, axes)
+    some = islice(pictures(folder, held_out=False), RANGE_PICTURES)
+    to_int8(plain, small, (as_tensor(pixels[None]) for pixels, _ in some), ends, 0.02)
     network = Session(edges)
 
     def sharpen(seen: Found, canvas: Canvas) -> Found:
@@ -219,7 +166,7 @@ def export_finder(folder: Path, temporary: Path, dry: bool) -> None:
 def export_ranker(folder: Path, temporary: Path, dry: bool) -> None:
     net = ranker(folder)
     plain = temporary / "ranker.onnx"
-    to_onnx(net, torch.zeros(2, len(net.mean)), plain, ("features", "scores"), {0: "n"})  # type: ignore[arg-type]
+    to_onnx(net, torch.zeros(2, len(net.mean)), plain, {0: "n"}, ("features", "scores"))  # type: ignore[arg-type]
     places = ranked(net, folder)
     table = calibrated(places)
     calibration = Calibration(tuple(table["raw"]), tuple(table["right"]), THRESHOLD)  # type: ignore[arg-type]

@@ -7,7 +7,6 @@ import argparse
 import json
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,14 +19,6 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -36,6 +27,7 @@ sys.path[:0] = [str(HERE), str(ROOT / "src"), str(ROOT)]
 from data import Sample  # noqa: E402
 from measure import CHARSET, Measured, families, is_sum, own_samples, own_set  # noqa: E402
 from model import TextNet  # noqa: E402
+from training.onnx_files import session, to_int8, to_onnx  # noqa: E402
 from training.package import put  # noqa: E402
 
 from legible.calibration import Calibration  # noqa: E402
@@ -68,59 +60,13 @@ FEWEST = 200  # pictures that are worth a calibration of their own
 PRECISION = 0.97  # share of the answered that must be right at the shipped threshold
 
 
-class Reader(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, tensors: list[NDArray[np.float32]]) -> None:
-        self.each: Iterator[NDArray[np.float32]] = iter(tensors)
-
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        tensor = next(self.each, None)
-        return None if tensor is None else {"pixels": tensor[None]}
-
-
-def session(path: Path | bytes) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.x64quantprecision", "1")  # as in the package
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def to_onnx(net: TextNet, path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            net.folded().eval(),
-            (torch.zeros(1, 3, HEIGHT, WIDTHS[0]),),
-            path,
-            input_names=["pixels"],
-            output_names=["logits"],
-            dynamic_axes={"pixels": {0: "n", 3: "width"}, "logits": {0: "n", 1: "frames"}},
-            opset_version=17,
-            dynamo=False,
-        )
-
-
-def to_int8(source: Path, target: Path, tensors: list[NDArray[np.float32]]) -> None:
-    prepared = source.with_suffix(".prepared.onnx")
-    quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    quantize_static(
-        prepared,
-        target,
-        Reader(tensors),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        calibrate_method=CalibrationMethod.MinMax,
-        # In steps of 8 bits, logits of characters that look alike are equal; the head costs nothing.
-        nodes_to_exclude=["/head/Conv"],
-        extra_options={
-            "CalibMovingAverage": True,
-            "CalibMovingAverageConstant": 0.01,
-            "TensorQuantOverrides": {
-                "pixels": [{"scale": np.array(1 / STEPS, np.float32), "zero_point": np.array(ZERO, np.uint8)}]
-            },
-        },
-    )
+def to_cells_in_int8(source: Path, target: Path, tensors: list[NDArray[np.float32]]) -> None:
+    pixels = {"scale": np.array(1 / STEPS, np.float32), "zero_point": np.array(ZERO, np.uint8)}
+    # In steps of 8 bits, logits of characters that look alike are equal; the head costs nothing.
+    to_int8(
+        source, target, (tensor[None] for tensor in tensors), leave=lambda _: ["/head/Conv"], follow=0.01,
+        overrides={"pixels": [pixels]},
+    )  # fmt: skip
     model = onnx.load(target)
     on_cells(model)
     onnx.save(model, target)
@@ -304,8 +250,10 @@ def main() -> None:
     texts = [(sample.label, sample) for sample in fresh if not is_sum(sample.label)]
     with tempfile.TemporaryDirectory() as folder:
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
-        to_onnx(net, plain)
-        to_int8(plain, small, [tensor for tensor, _ in own_set(CALIBRATION_IMAGES, seed=24680)["own"]])
+        to_onnx(net.folded(), torch.zeros(1, 3, HEIGHT, WIDTHS[0]), plain, {0: "n", 3: "width"})
+        to_cells_in_int8(
+            plain, small, [tensor for tensor, _ in own_set(CALIBRATION_IMAGES, seed=24680)["own"]]
+        )
         before, after = session(plain), session(small)
         measured = families(a.measure) if a.measure else own_set()
         if not a.quick:

@@ -23,28 +23,34 @@ ENOUGH = 40_000  # pixels to find that colour by
 STEPS, ZERO = 50.95, 188  # the network's input in 8 bits: steps a deviation, and the level of the mean
 
 Pixels = NDArray[np.uint8]
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1
 
 
 def preprocess(picture: Picture) -> Pixels:
     """(1, 32, W / 2, 12) standardized levels in cells of 2x2 pixels, W one of `WIDTHS`."""
-    return _seen(flatten(picture))
+    return _levels(fit(flatten(picture))[0])
 
 
 def further_views(picture: Picture, hopeless: bool) -> Iterator[Pixels]:
     """What else to show of a picture whose view was not read surely, each made when it is asked for: a wider
     and a narrower view, unless that is `hopeless`, and where one colour is close together, what it fills."""
     rgb = flatten(picture)
+    content = _cut(rgb, content_box(rgb))
     if not hopeless:
-        yield _seen(rgb, WIDER)
-        yield _seen(rgb, NARROWER)
-    box = close_box(rgb)
-    if box is not None:
-        x0, y0, x1, y1 = box
-        yield _seen(rgb[y0:y1, x0:x1])
+        yield _levels(stretched(content, WIDER))
+        yield _levels(stretched(content, NARROWER))
+    close = close_box(content)
+    if close is not None:
+        yield _levels(fit(_cut(content, close))[0])
 
 
-def _seen(rgb: Pixels, stretch: float = 1.0) -> Pixels:
-    return to_cells(standardize(fit(rgb, stretch)[0]))[None]
+def _levels(pixels: Pixels) -> Pixels:
+    return to_cells(standardize(pixels))[None]
+
+
+def _cut(rgb: Pixels, box: Box) -> Pixels:
+    x0, y0, x1, y1 = box
+    return rgb[y0:y1, x0:x1]
 
 
 def flatten(picture: Picture) -> Pixels:
@@ -81,8 +87,8 @@ def _ground(rgb: Pixels) -> Pixels:
     return ground
 
 
-def content_box(rgb: Pixels) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 of what differs from the picture's ground, with a margin; the whole picture if it is
+def content_box(rgb: Pixels) -> Box:
+    """What differs from the picture's ground, with a margin; the whole picture if it is
     busy."""
     height, width = rgb.shape[:2]
     ground = _ground(rgb).astype(np.float64)
@@ -96,23 +102,22 @@ def content_box(rgb: Pixels) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
-def close_box(rgb: Pixels) -> tuple[int, int, int, int] | None:
-    """x0, y0, x1, y1 of the colour that is closest together, with a margin: small text among clutter of other
-    colours. None where no colour fills a small part of the content that has the shape of a text."""
-    left, top, right, bottom = content_box(rgb)
+def close_box(content: Pixels) -> Box | None:
+    """Where the colour is that is closest together, with a margin: small text among clutter of other colours.
+    None where no colour fills a small part of the (H, W, 3) content that has the shape of a text."""
     # Of a large picture some of the pixels do.
-    step = math.ceil(math.sqrt((bottom - top) * (right - left) / ENOUGH))
-    levels = rgb[top:bottom:step, left:right:step] >> 6
+    step = math.ceil(math.sqrt(content.size / 3 / ENOUGH))
+    levels = content[::step, ::step] >> 6
     colours = levels[..., 0] * 16 + levels[..., 1] * 4 + levels[..., 2]
     height, width = colours.shape
     border = np.concatenate((colours[0], colours[-1], colours[:, 0], colours[:, -1]))
     share = np.bincount(colours.ravel(), minlength=64) / colours.size
     grounds = np.bincount(border, minlength=64) > GROUND * len(border)
     closest, box = CLOSE, None
+    by_column, by_row = _counts(colours.T), _counts(colours)
     for colour in np.flatnonzero((share > LEAST_SHARE) & (share < MOST_SHARE) & ~grounds):
-        here = colours == colour
-        x0, x1 = _middle(here.sum(0))
-        y0, y1 = _middle(here.sum(1))
+        x0, x1 = _middle(by_column[:, colour])
+        y0, y1 = _middle(by_row[:, colour])
         part = (x1 - x0) * (y1 - y0) / colours.size
         filled = share[colour] / part
         if filled > closest and part < SMALL and x1 - x0 > LONG * (y1 - y0):
@@ -127,7 +132,14 @@ def close_box(rgb: Pixels) -> tuple[int, int, int, int] | None:
         min(width, x1 + margin),
         min(height, y1 + margin),
     )
-    return left + step * x0, top + step * y0, min(right, left + step * x1), min(bottom, top + step * y1)
+    bottom, right = content.shape[:2]
+    return step * x0, step * y0, min(right, step * x1), min(bottom, step * y1)
+
+
+def _counts(colours: Pixels) -> NDArray[np.intp]:
+    """(N, M) of 64 colours -> (N, 64) how often each is in each row."""
+    rows = np.arange(len(colours))[:, None] * 64
+    return np.bincount((colours + rows).ravel(), minlength=64 * len(colours)).reshape(-1, 64)
 
 
 def _middle(counts: NDArray[np.intp]) -> tuple[int, int]:
@@ -137,18 +149,19 @@ def _middle(counts: NDArray[np.intp]) -> tuple[int, int]:
     return int(first), int(last) + 1
 
 
-def fit(rgb: Pixels, stretch: float = 1.0) -> tuple[Pixels, tuple[int, int, int, int]]:
-    """The content at (64, W, 3), W the narrowest of `WIDTHS` that keeps its shape, stretched to a multiple of
-    4, and the box it was cut from."""
+def fit(rgb: Pixels) -> tuple[Pixels, Box]:
+    """The content at (64, W, 3), W one of `WIDTHS`, and the box it was cut from."""
     box = content_box(rgb)
-    x0, y0, x1, y1 = box
-    part = rgb[y0:y1, x0:x1]
-    wanted = HEIGHT * (x1 - x0) / (y1 - y0)
-    width = next((w for w in WIDTHS if w >= 0.9 * wanted), WIDTHS[-1])
-    shrinks = y1 - y0 > HEIGHT * 1.2
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    width = 4 * round(width * stretch / 4)
-    return cv2.resize(part, (width, HEIGHT), interpolation=interpolation), box  # type: ignore[return-value]
+    return stretched(_cut(rgb, box)), box
+
+
+def stretched(content: Pixels, by: float = 1.0) -> Pixels:
+    """(64, W, 3), W the narrowest of `WIDTHS` that keeps the content's shape, times `by`: a multiple of 4."""
+    height, width = content.shape[:2]
+    shape = next((w for w in WIDTHS if w >= 0.9 * HEIGHT * width / height), WIDTHS[-1])
+    size = 4 * round(shape * by / 4), HEIGHT
+    interpolation = cv2.INTER_AREA if height > HEIGHT * 1.2 else cv2.INTER_LINEAR
+    return cv2.resize(content, size, interpolation=interpolation)  # type: ignore[return-value]
 
 
 def contrast(pixels: Pixels) -> tuple[float, NDArray[np.float64]]:
