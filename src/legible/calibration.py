@@ -4,6 +4,10 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any, Self
 
+# Under this confidence a recognizer refuses, free of charge, unless the request has a threshold of its own:
+# one answer in three is still worth a call.
+THRESHOLD = 0.3
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:

@@ -111,18 +111,18 @@ def test_an_answer_under_the_threshold_is_refused() -> None:
     assert refused.value.confidence == sure
 
 
-def test_a_named_thing_is_refused_when_it_is_more_likely_wrong_than_right() -> None:
-    view_of = View(np.zeros((3, 3), np.float32), (), np.ones(3, np.float32))
-    calibration = CALIBRATIONS[Rule.NAMED_POINT, "things"]
-    even = -calibration.offset / calibration.slope
+@pytest.mark.parametrize(("rule", "kind"), CALIBRATIONS)
+def test_every_rule_refuses_what_is_not_sure_enough(rule: Rule, kind: str) -> None:
+    one = np.ones(3, np.float32)
+    view = View(np.zeros((3, 3), np.float32), (), one, one if kind == "discs" else None)
+    calibration = CALIBRATIONS[rule, kind]
+    least = 0.3 if rule is Rule.NAMED_POINT else 0.7
+    margin = (math.log(least / (1 - least)) - calibration.offset) / calibration.slope
     canvas = Canvas(np.zeros((64, 64, 3), np.uint8), 1.0, (64, 64))
-    for margin, answered in ((even - 0.01, False), (even + 0.01, True)):
-        reading = rated(view_of, Choice((1,), margin), Rule.NAMED_POINT)
-        if answered:
-            assert decode(reading, Rule.NAMED_POINT, canvas, "").confidence >= 0.5
-        else:
-            with pytest.raises(RecognitionFailed, match=r"under the threshold 0\.50"):
-                decode(reading, Rule.NAMED_POINT, canvas, "")
+    assert view.kind == kind
+    assert decode(rated(view, Choice((1,), margin + 0.01), rule), rule, canvas, "").confidence >= least
+    with pytest.raises(RecognitionFailed, match=rf"under the threshold {least:.2f}"):
+        decode(rated(view, Choice((1,), margin - 0.01), rule), rule, canvas, "")
 
 
 def test_a_picture_without_objects_is_refused_at_any_threshold() -> None:

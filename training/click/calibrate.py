@@ -25,7 +25,7 @@ from training.click.vocabulary import CLASSES
 
 from legible.images import Picture
 from legible.recognizers.click import COUNTS, SIZES, best_reading
-from legible.recognizers.click.decode import CALIBRATIONS, Reading, read
+from legible.recognizers.click.decode import CALIBRATIONS, Reading, least, read
 from legible.recognizers.click.model import look_at_discs, look_at_things
 from legible.recognizers.click.names import known_nouns
 from legible.recognizers.click.preprocess import Canvas, preprocess
@@ -151,7 +151,7 @@ def report(done: list[Row]) -> None:
     )
     for asked, level in dict.fromkeys((row.asked, row.level) for row in done):
         part = [row for row in done if row.asked is asked and row.level == level]
-        sure = [row for row in part if confidence(row) >= threshold(row)]
+        sure = [row for row in part if confidence(row) >= least(row.rule)]
         right = f"{np.mean([row.right for row in sure]):.1%}" if sure else "-"
         name, style = (asked.name.lower(), LEVELS[level - 1]) if asked else ("named", NAMED[level])
         print(
@@ -174,11 +174,6 @@ def report(done: list[Row]) -> None:
 def confidence(row: Row) -> float:
     calibration = CALIBRATIONS.get((row.rule, row.kind))
     return 0.0 if calibration is None or row.margin == NOTHING else calibration(row.margin)
-
-
-def threshold(row: Row) -> float:
-    calibration = CALIBRATIONS.get((row.rule, row.kind))
-    return 1.0 if calibration is None else calibration.threshold
 
 
 def constants(done: list[Row]) -> None:

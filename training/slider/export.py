@@ -25,7 +25,7 @@ from training.slider import data, rank, train
 from training.slider.model import SliderNet
 from training.slider.refine import kept
 
-from legible.calibration import Calibration
+from legible.calibration import THRESHOLD, Calibration
 from legible.errors import RecognitionFailed
 from legible.recognizers.slider.decode import Found, decode, found
 from legible.recognizers.slider.preprocess import CLOSE, WIDTH, Canvas
@@ -38,8 +38,6 @@ RANGE_PICTURES = 160
 COMPARED, CALIBRATED = 300, 2048
 # A left edge this near is right, in pixels of a picture of the network's width.
 NEAR = 5 * WIDTH / 310
-# One place in three is still an answer, with the others beside it as candidates; less is a guess.
-THRESHOLD = 0.3
 BINS = 40
 
 console = Console()

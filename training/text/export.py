@@ -30,7 +30,7 @@ from model import TextNet  # noqa: E402
 from training.onnx_files import session, to_int8, to_onnx  # noqa: E402
 from training.package import put  # noqa: E402
 
-from legible.calibration import Calibration  # noqa: E402
+from legible.calibration import THRESHOLD, Calibration  # noqa: E402
 from legible.images import Picture  # noqa: E402
 from legible.recognizers.arithmetic.decode import CHARS  # noqa: E402
 from legible.recognizers.arithmetic.decode import candidates as sum_candidates  # noqa: E402
@@ -43,7 +43,7 @@ from legible.recognizers.text.decode import (  # noqa: E402
     likeliest,
     restrict,
 )
-from legible.recognizers.text.looks import HOPELESS  # noqa: E402
+from legible.recognizers.text.looks import HOPELESS, SATISFIED  # noqa: E402
 from legible.recognizers.text.preprocess import (  # noqa: E402
     HEIGHT,
     STEPS,
@@ -173,8 +173,7 @@ def by_looks(
             for each, picture, confidence in zip(going, pictures, confidences, strict=True):
                 each.views = further_views(picture, confidence < HOPELESS)
         going = [
-            each for (each, _), confidence in zip(seen, confidences, strict=True)
-            if confidence < calibration.threshold
+            each for (each, _), confidence in zip(seen, confidences, strict=True) if confidence < SATISFIED
         ]  # fmt: skip
 
 
@@ -236,7 +235,7 @@ def main() -> None:
     parser.add_argument(
         "--threshold",
         type=float,
-        default=0.5,
+        default=THRESHOLD,
         help="under this the package refuses; 0.97 takes the one of PRECISION",
     )
     parser.add_argument("--quick", action="store_true", help="leave out the comparison of fp32 and int8")

@@ -145,7 +145,7 @@ def test_what_is_unsure_is_looked_at_again_and_what_is_sure_is_not() -> None:
     assert asked == []
     with pytest.raises(RecognitionFailed) as alone:
         read(0.85)
-    answer = read(0.85, 0.95, 0.95)
+    answer = read(0.85, 0.98, 0.95)
     assert answer.text == "abc"
     assert alone.value.confidence is not None
     assert answer.confidence > 0.3 > alone.value.confidence

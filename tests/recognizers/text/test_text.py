@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from legible.calibration import THRESHOLD
 from legible.errors import InvalidImage, RecognitionFailed
 from legible.recognizers import arithmetic, text
+from legible.recognizers.text.model import network
 from legible.tasks import ArithmeticAnswer, ArithmeticOptions, Kind, Task, TextOptions
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -38,6 +40,11 @@ def test_what_the_caller_knows_is_kept_to() -> None:
     assert text.recognize(Task(Kind.TEXT, (image,), TextOptions(case="upper"))).text == label.upper()
     with pytest.raises(RecognitionFailed):
         text.recognize(Task(Kind.TEXT, (image,), TextOptions(charset="digits")))
+
+
+def test_texts_and_sums_are_answered_from_the_threshold_on_that_is_told() -> None:
+    net = network()
+    assert {each.threshold for each in (*net.texts, *net.sums)} == {THRESHOLD}
 
 
 def test_a_picture_without_text_is_refused() -> None:

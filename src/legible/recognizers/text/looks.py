@@ -8,8 +8,9 @@ from legible.images import Picture
 from legible.recognizers.text.model import Floats, Network
 from legible.recognizers.text.preprocess import further_views, preprocess
 
-# What is less sure than this stays so when it is looked at again: only what is quite another view may help.
-HOPELESS = 0.1
+# Confidence from which on there is no further look, whatever the threshold; and that under which what is
+# looked at again stays unsure: only what is quite another view may help.
+SATISFIED, HOPELESS = 0.5, 0.1
 
 Further = Callable[[bool], Iterable[Floats]]
 Read = TypeVar("Read")
@@ -43,16 +44,15 @@ def until_sure(
     `read` makes readings of a view, `choose` the best of those of so many views, with its raw probability.
     `calibrations` are by the number of looks; the last is for more, too.
     """
-    threshold = calibrations[0].threshold
     readings = read(first)
     found = choose(readings, 1)
     confidence = calibrations[0](found[1]) if found else 0.0
-    if confidence < threshold:
+    if confidence < SATISFIED:
         for count, probs in enumerate(further(confidence < HOPELESS), 2):
             readings += read(probs)
             found = choose(readings, count)
             calibration = calibrations[min(count, len(calibrations)) - 1]
             confidence = calibration(found[1]) if found else 0.0
-            if confidence >= threshold:
+            if confidence >= SATISFIED:
                 break
     return (found[0] if found else None), confidence
