@@ -106,6 +106,13 @@ def test_under_the_threshold_nothing_is_answered() -> None:
     assert decode(frames("abc", 0.6), network(threshold=0.9), TextOptions(), threshold=0.0).text == "abc"
 
 
+def test_one_or_two_characters_are_answered_where_they_are_expected() -> None:
+    with pytest.raises(RecognitionFailed):
+        decode(frames("ab"), network(threshold=0.3), TextOptions())
+    assert decode(frames("ab"), network(threshold=0.3), TextOptions(max_length=2)).text == "ab"
+    assert decode(frames("abc"), network(threshold=0.3), TextOptions()).text == "abc"
+
+
 def test_an_empty_picture_is_refused() -> None:
     nothing = np.full((20, BLANK + 1), 1e-6, np.float32)
     nothing[:, BLANK] = 1 - 62e-6

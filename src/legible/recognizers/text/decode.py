@@ -29,6 +29,8 @@ QUICK_BEAM, QUICK_LEAST, QUICK_FAINT = 6, 0.01, 0.03
 LENGTH_PRIOR = (0.02, 0.02, 0.03, 0.3, 1.0, 1.0, 1.0, 0.6, 0.5, 0.25, 0.2)
 LONGER_PRIOR = 0.05
 MIXED, LOWER, UPPER = 0.35, 0.33, 0.32  # share of sites whose letters are of both cases, or of one
+# What is no captcha often looks like a letter or two; sites ask for so few hardly ever, and callers then know.
+SHORT, SELDOM = 2, 0.1
 SURE = 0.9
 LONGEST = 32  # characters
 NEVER = (0.0, 0.0)
@@ -127,7 +129,13 @@ def candidates(probs: Floats, chars: str, min_length: int = 1, max_length: int =
         return []
     if not min_length <= likeliest <= max_length:
         return beam_search(probs, chars, max(1, min_length), max_length)
-    return [each for each in quick if each.text and min_length <= len(each.text) <= max_length]
+    within = [each for each in quick if each.text and min_length <= len(each.text) <= max_length]
+    return within if max_length <= SHORT else [_seldom(each) for each in within]
+
+
+def _seldom(reading: Reading) -> Reading:
+    likely = SELDOM if len(reading.text) <= SHORT else 1.0
+    return Reading(reading.text, likely * reading.probability)
 
 
 def usual(readings: list[Reading], looks: int = 1) -> list[Reading]:
