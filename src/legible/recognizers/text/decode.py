@@ -29,7 +29,7 @@ QUICK_BEAM, QUICK_LEAST, QUICK_FAINT = 6, 0.01, 0.03
 LENGTH_PRIOR = (0.02, 0.02, 0.03, 0.3, 1.0, 1.0, 1.0, 0.6, 0.5, 0.25, 0.2)
 LONGER_PRIOR = 0.05
 MIXED, LOWER, UPPER = 0.35, 0.33, 0.32  # share of sites whose letters are of both cases, or of one
-# What is no captcha often looks like a letter or two; sites ask for so few hardly ever, and callers then know.
+# What is no captcha often looks like a letter or two. Sites ask for so few hardly ever, and callers know it.
 SHORT, SELDOM = 2, 0.1
 SURE = 0.9
 LONGEST = 32  # characters
