@@ -79,13 +79,13 @@ def to_int8(
     )  # fmt: skip
 
 
-def ends(nodes: Sequence[onnx.NodeProto]) -> list[str]:
-    """First and last layer: they cost little, and pixels and answers need their precision. And what is done
-    with logits, behind the last fully connected layer."""
+def ends(nodes: Sequence[onnx.NodeProto], first: int = 1) -> list[str]:
+    """The first layers and the last one: they cost little, and pixels and answers need their precision. And
+    what is done with logits, behind the last fully connected layer."""
     layers = [node.name for node in nodes if node.op_type in ("Conv", "Gemm", "MatMul")]
     heads = [place for place, node in enumerate(nodes) if node.op_type == "Gemm"]
     behind = [node.name for node in nodes[heads[-1] + 1 :]] if heads else []
-    return [layers[0], layers[-1], *behind]
+    return [*layers[:first], layers[-1], *behind]
 
 
 def to_half(source: Path, target: Path) -> Path:
