@@ -19,7 +19,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from legible.errors import InvalidImage
-from legible.images import ImageLimits, decode
+from legible.images import decode
+from legible.tasks import ImageLimits
 
 LIMITS = ImageLimits()
 WIDE, HIGH = 4096, 1953  # 8 megapixels
@@ -122,6 +123,14 @@ def _png() -> dict[str, bytes]:
         "png, text of 200 MB in 200 KB": start + _chunk(b"zTXt", b"a\0\0" + zeros) + data + end,
         "png, international text of 200 MB": start + _chunk(b"iTXt", b"a\0\1\0\0\0" + zeros) + data + end,
         "png, profile of 200 MB in 200 KB": start + _chunk(b"iCCP", b"a\0\0" + zeros) + data + end,
+        "png, 3900 profiles of a megabyte each": start
+        + _chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1_000_000), 9)) * 3900
+        + data
+        + end,
+        "png, 60 texts of a megabyte each": start
+        + _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000), 9)) * 60
+        + data
+        + end,
         "png, a million bytes of empty chunks": start + _chunk(b"teSt") * 83_000 + data + end,
         "png, four million bytes of empty text": start + _chunk(b"tEXt", b"a\0") * 280_000 + data + end,
         "png, data in one-byte chunks": start + many + end,
@@ -195,6 +204,12 @@ def _jpeg() -> dict[str, bytes]:
         "jpeg, exif that points at itself": small[:2]
         + _segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x69\x87\4\0\1\0\0\0\x08\0\0\0" * 500)
         + small[2:],
+        "jpeg, exif of 65535 entries": small[:2]
+        + b"".join(
+            _segment(0xE1, b"Exif\0\0" + part)
+            for part in _cut(b"II*\0\x08\0\0\0\xff\xff" + b"\x0f\1\3\0\1\0\0\0\1\0\0\0" * 65_535, 65_000)
+        )
+        + small[2:],
         "jpeg, no tables": small[:2] + small[frame:],
         "jpeg, only markers": b"\xff\xd8" + b"\xff" * 3_000_000,
         "jpeg, starts 100000 times": b"\xff\xd8" * 100_000 + small,
@@ -203,6 +218,10 @@ def _jpeg() -> dict[str, bytes]:
         "jpeg, segment of length 0": small[:2] + b"\xff\xe0\0\0" + small[2:],
         "jpeg, 255 components": small[: frame + 9] + b"\xff" + small[frame + 10 :],
     }
+
+
+def _cut(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def _many_scans(size: tuple[int, int], scans: int) -> bytes:
@@ -236,6 +255,16 @@ def _gif() -> dict[str, bytes]:
         + (b"\xff" + b"c" * 255) * 15_000
         + b"\0;",
         "gif, a million empty extensions": small[:-1] + b"!\xf9\0" * 1_000_000 + b";",
+        "gif, two million comments of a byte before the first frame": small[:13]
+        + b"!\xfe"
+        + b"\1c" * 2_000_000
+        + b"\0"
+        + block
+        + b";",
+        "gif, four million bytes of nothing before the first frame": small[:13]
+        + bytes(4_000_000)
+        + block
+        + b";",
         "gif, code size 255": small[:-1] + block[:10] + b"\xff" + block[11:] + b";",
         "gif, data without end": large[:-2] + b"\xff" + b"\x55" * 255,
         "gif, only a header": b"GIF89a",

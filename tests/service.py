@@ -62,7 +62,7 @@ class Fake:
     before: Callable[[], object] = object
 
     def __call__(self, task: Task) -> Answer:
-        decode(task.images[0])
+        decode(task.images[0], task.limits)
         self.tasks, self.last = self.tasks + 1, task
         self.before()
         if self.error is not None:

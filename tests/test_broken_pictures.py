@@ -36,7 +36,12 @@ def test_every_broken_picture_is_read_or_refused(decoded: dict[str, Any]) -> Non
         "jpeg, thousands of scans over 8 megapixels",
         "jpeg, only markers",
         "jpeg, thousands of tables",
+        "jpeg, exif of 65535 entries",
         "png, four million bytes of empty text",
+        "png, 3900 profiles of a megabyte each",
+        "png, 60 texts of a megabyte each",
+        "gif, two million comments of a byte before the first frame",
+        "gif, four million bytes of nothing before the first frame",
         "gif, frame of 65535 x 65535",
         "bmp, run-length of line ends",
     ):

@@ -150,3 +150,9 @@ async def test_the_balance_is_what_is_left(story: Story) -> None:
     assert story.log.balance(story.caller.account_id) == 95 * PRICE
     with pytest.raises(NotFound):
         story.log.balance(10**6)
+
+
+async def test_what_no_database_can_hold_is_no_call(story: Story) -> None:
+    for reference in ("\0", "trace-0\0", "\ud800"):
+        with pytest.raises(NotFound):
+            story.log.find(story.caller.account_id, reference)

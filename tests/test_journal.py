@@ -214,6 +214,11 @@ async def test_a_token_with_another_body_is_a_conflict_and_free(database: Databa
     assert balance(database, caller) == 9 * PRICE
 
 
+async def test_a_token_that_no_database_can_hold_is_not_found(database: Database) -> None:
+    caller = await new_caller(database, PRICE)
+    assert await StoredReplies(database).find(caller.account_id, "task:\0") is None
+
+
 async def test_a_token_is_its_owners_alone(database: Database) -> None:
     caller, other = await new_caller(database, PRICE), await new_caller(database, PRICE)
     async with running(database) as journal:

@@ -29,7 +29,24 @@ def test_an_amount_may_be_written_as_people_do(text, micros):
 
 @pytest.mark.parametrize(
     "text",
-    ["0", "-3", "abc", "", "nan", "snan", "inf", "-inf", "1e-7", "1e400", "1e999999999", "1000000001", "1,5"],
+    [
+        "0",
+        "-3",
+        "abc",
+        "",
+        "nan",
+        "snan",
+        "inf",
+        "-inf",
+        "1e-7",
+        "1e400",
+        "1e999999999",
+        "1000000001",
+        "1,5",
+        "1_0",
+        "0.1" + "0" * 30 + "1",
+        "1e-999999999",
+    ],
 )
 def test_what_is_no_amount_is_none(text):
     assert parse_yuan(text, most_micros=MOST) is None

@@ -222,7 +222,7 @@ def _operations(parts: Parts) -> APIRouter:
         body = {"status": "ready" if is_ready else "not ready", "checks": checks}
         return JSONResponse(body, 200 if is_ready else 503, NO_STORE)
 
-    @router.get("/metrics")
+    @router.api_route("/metrics", methods=["GET", "HEAD"])
     async def metrics() -> Response:
         return Response(parts.metrics.text(), headers={"Content-Type": CONTENT_TYPE} | NO_STORE)
 
@@ -243,18 +243,18 @@ def _documents(chapters: list[reference.Chapter]) -> APIRouter:
     documents = cache(lambda: {chapter.name: reference.document(chapter) for chapter in chapters})
     page = cache(lambda: reference.page(documents()))
 
-    @router.get("/openapi.json")
+    @router.api_route("/openapi.json", methods=["GET", "HEAD"])
     async def everything() -> Response:
         return JSONResponse(await asyncio.to_thread(whole))
 
-    @router.get("/openapi/{name}.json")
+    @router.api_route("/openapi/{name}.json", methods=["GET", "HEAD"])
     async def one(name: str) -> Response:
         found = await asyncio.to_thread(documents)
         if name not in found:
             raise NotFound(f"there is no OpenAPI document {shown(name)}; there are: {', '.join(found)}")
         return JSONResponse(found[name])
 
-    @router.get("/docs")
+    @router.api_route("/docs", methods=["GET", "HEAD"])
     async def docs() -> Response:
         return HTMLResponse(await asyncio.to_thread(page), headers=NO_SCRIPTS)
 
@@ -316,4 +316,6 @@ async def _broken(request: HttpRequest, _: Exception) -> Response:
         return acedata.broken(trace_id)
     if path in createtask.PATHS:
         return createtask.broken(trace_id)
-    return captchaapi.broken() if path.startswith("/api/") else v1.problem(request, Broken())
+    if path.startswith("/api/"):
+        return captchaapi.broken(request.app.state.parts.settings.captchaapi_always_200)
+    return v1.problem(request, Broken())

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Select, or_, select
 
-from legible.db.session import Database
+from legible.db.session import Database, storable
 from legible.db.tables import Account, Call
 from legible.errors import InvalidField, NotFound
 from legible.tasks import Kind
@@ -105,6 +105,7 @@ class CallLog:
 
     def find(self, account_id: int | None, reference: str) -> Call:
         """The call of that id, log id or trace id. Raises `NotFound`, for somebody else's call too."""
+        reference = storable(reference)
         matches = [Call.log_id == reference, Call.trace_id == reference]
         if reference.isascii() and reference.isdecimal() and len(reference) < len(str(MAX_ID)):
             matches.append(Call.id == int(reference))

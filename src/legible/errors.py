@@ -26,7 +26,10 @@ Refusal
 └── Broken                     a bug of ours; nothing was charged
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self, TypeVar
+
+R = TypeVar("R", bound="Refusal")
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
@@ -44,7 +47,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
         return _arrived, (type(self), self.__dict__)
 
 
-def _arrived(leaf: type[Refusal], facts: dict[str, Any]) -> Refusal:
+def _arrived(leaf: type[R], facts: dict[str, Any]) -> R:
     refusal = leaf.__new__(leaf, facts["message"])
     refusal.__dict__.update(facts)
     return refusal
@@ -58,8 +61,20 @@ class InvalidField(BadRequest):
     """Names the field, what came and what is allowed."""
 
     def __init__(self, field: str, *, got: str, allowed: str) -> None:
-        super().__init__(f"{field}: got {got}; allowed: {allowed}")
+        super().__init__(_said(field, got, allowed))
         self.field, self.got, self.allowed = field, got, allowed
+
+    def in_words(self, names: Mapping[str, str]) -> Self:
+        """The same refusal for callers who know the field by another of `names`, `images[2]` as one of
+        `images`."""
+        name, bracket, place = self.field.partition("[")
+        field = names.get(name, name) + bracket + place
+        facts = {"field": field, "message": _said(field, self.got, self.allowed)}
+        return _arrived(type(self), self.__dict__ | facts)
+
+
+def _said(field: str, got: str, allowed: str) -> str:
+    return f"{field}: got {got}; allowed: {allowed}"
 
 
 class InvalidImage(InvalidField):

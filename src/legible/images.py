@@ -13,25 +13,20 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from legible.errors import EmptyImage, ImageTooLarge, InvalidImage
+from legible.tasks import DEFAULT_LIMITS, ImageLimits
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 MAX_FRAMES = 32
 # Honest pictures have a dozen scans and a few hundred parts; a hundred KB of scans took 20 seconds.
 MAX_SCANS = 100
 MAX_PARTS = 5_000
+MAX_PACKED = 10  # parts of a PNG that are packed: each may unpack to a megabyte
+MAX_EXIF_BYTES = 65_536  # what one segment of a JPEG holds
 MAX_RUN_BYTES = 256 * 1024  # of a BMP in run-length, which Pillow reads in Python
 PNG_MAGIC, JPEG_MAGIC, SCAN = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\xff\xda"
+GIF_MAGIC, EXTENSION, FRAME_OR_END = (b"GIF87a", b"GIF89a"), 0x21, b",;"
+PACKED, EXIF = (b"iCCP", b"zTXt", b"iTXt"), b"Exif\0"
 FILL, LONE = 0xFF, (0x01, *range(0xD0, 0xD9))  # markers of a JPEG without a length
-
-
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """`max_bytes` of the encoded picture, `max_side` in pixels, `max_pixels` in all."""
-
-    max_bytes: int = 4 * 1024 * 1024
-    max_side: int = 4096
-    max_pixels: int = 8_000_000
-    min_side: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ class Picture:
     frames: tuple[NDArray[np.uint8], ...] = ()
 
 
-def decode(data: bytes, limits: ImageLimits = ImageLimits(), *, field: str = "image") -> Picture:
+def decode(data: bytes, limits: ImageLimits = DEFAULT_LIMITS, *, field: str = "image") -> Picture:
     """The picture in `data`.
 
     Raises `InvalidImage`, naming `field`, for anything that is not a whole PNG, JPEG, GIF, BMP or WebP
@@ -57,7 +52,7 @@ def decode(data: bytes, limits: ImageLimits = ImageLimits(), *, field: str = "im
 
 def check_header(
     data: bytes,
-    limits: ImageLimits = ImageLimits(),
+    limits: ImageLimits = DEFAULT_LIMITS,
     *,
     field: str = "image",
 ) -> tuple[int, int]:
@@ -100,15 +95,24 @@ def _check_parts(data: bytes, field: str) -> None:
     """Pillow walks over every part of a file, and libjpeg over the whole picture for every scan."""
     if data.startswith(JPEG_MAGIC) and data.count(SCAN) > MAX_SCANS:
         raise InvalidImage(field, got=f"more than {MAX_SCANS} scans", allowed=f"at most {MAX_SCANS} scans")
-    if any(count == MAX_PARTS for count, _ in enumerate(_parts(data))):
+    parts = list(islice(_parts(data), MAX_PARTS + 1))
+    if len(parts) > MAX_PARTS:
         raise InvalidImage(field, got=f"more than {MAX_PARTS} parts", allowed=f"at most {MAX_PARTS} parts")
+    packed = sum(data.startswith(PACKED, at + 4) for at in parts)
+    if data.startswith(PNG_MAGIC) and packed > MAX_PACKED:
+        raise InvalidImage(field, got=f"{packed} packed parts", allowed=f"at most {MAX_PACKED} packed parts")
+    exif = sum(int.from_bytes(data[at + 2 : at + 4]) for at in parts if data.startswith(EXIF, at + 4))
+    if data.startswith(JPEG_MAGIC) and exif > MAX_EXIF_BYTES:
+        allowed = f"at most {MAX_EXIF_BYTES} bytes of Exif"
+        raise InvalidImage(field, got=f"{exif} bytes of Exif", allowed=allowed)
     is_run_length = data.startswith(b"BM") and data[30:34] in (b"\1\0\0\0", b"\2\0\0\0")
     if is_run_length and len(data) > MAX_RUN_BYTES:
         raise InvalidImage(field, got=f"{len(data)} bytes", allowed=f"at most {MAX_RUN_BYTES} bytes")
 
 
 def _parts(data: bytes) -> Iterator[int]:
-    """Where the chunks of a PNG are, or the segments of a JPEG before its first scan."""
+    """Where the chunks of a PNG are, the segments of a JPEG before its first scan, or the blocks of a GIF
+    before its first frame."""
     place = len(PNG_MAGIC)
     while data.startswith(PNG_MAGIC) and place < len(data):
         yield place
@@ -121,6 +125,18 @@ def _parts(data: bytes) -> Iterator[int]:
             return
         length = 2 + int.from_bytes(data[place + 2 : place + 4])
         place += 1 if marker == FILL else 2 if marker in LONE else length
+    if data.startswith(GIF_MAGIC) and len(data) > 13:
+        flags = data[10]
+        place = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+        # What is neither an extension nor a frame is skipped, byte by byte.
+        while place < len(data) and data[place] not in FRAME_OR_END:
+            yield place
+            is_extension = data[place] == EXTENSION
+            place += 2 if is_extension else 1
+            while is_extension and place < len(data) and data[place]:
+                yield place
+                place += 1 + data[place]
+            place += is_extension
 
 
 def _check_size(size: tuple[int, int], limits: ImageLimits, field: str) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from legible.accounts import Caller
 from legible.clock import now_ms
 from legible.db.book import CallRow, EntryRow, Held, KeptReply, ReplyRow, Rows, open_book
-from legible.db.session import Database
+from legible.db.session import Database, storable
 from legible.db.tables import Call, StoredReply
 from legible.errors import IdempotencyConflict, InDoubt, InsufficientCredit, NotFound, Refusal, Unavailable
 from legible.tasks import Answer, ArithmeticAnswer, ClickAnswer, GridAnswer, Kind, SliderAnswer, TextAnswer
@@ -381,11 +381,6 @@ def log_id(call_id: int, today_ms: int) -> str:
     return f"LOG{day:%Y%m%d}{call_id:06d}"
 
 
-def storable(text: str) -> str:
-    """The text without what PostgreSQL or UTF-8 cannot hold (a caller's nonsense is quoted in refusals)."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
 def spoken(answer: Answer) -> str:
     """What was read, in a few characters, for the call log."""
     match answer:
@@ -500,7 +495,7 @@ class StoredReplies:
         query = (
             select(StoredReply, Call)
             .outerjoin(Call, Call.id == StoredReply.call_id)
-            .where(StoredReply.account_id == account_id, StoredReply.token == token)
+            .where(StoredReply.account_id == account_id, StoredReply.token == storable(token))
             .where(StoredReply.created_ms >= now_ms() - self.retention_ms)
         )
         with self.database.read() as session:

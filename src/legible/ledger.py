@@ -12,7 +12,6 @@ from legible.db.session import Database
 from legible.db.tables import Account, Call, Entry
 from legible.errors import InsufficientCredit, InvalidField, NotFound
 
-MICROS = 1_000_000  # a yuan
 MAX_AMOUNT_MICROS = 10**15  # a thousand million yuan: keeps every sum far inside 64 bits
 
 EntryKind = Literal["grant", "topup", "correction"]

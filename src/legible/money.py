@@ -1,6 +1,7 @@
 """Amounts as people write them; inside they are integer micros, millionths of a yuan."""
 
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 
 MICROS = 1_000_000  # a yuan
 
@@ -16,8 +17,9 @@ def parse_yuan(text: str, *, most_micros: int) -> int | None:
         amount = Decimal(text.strip())
     except InvalidOperation:
         return None
-    # Compared before it is scaled, since "1e999999999" is a short way to write a long number.
-    if not amount.is_finite() or not 0 < amount <= Decimal(most_micros).scaleb(-6):
+    # Compared before it becomes a fraction, since "1e999999999" is a short way to write a long number.
+    least, most = Decimal(1).scaleb(-6), Decimal(most_micros).scaleb(-6)
+    if "_" in text or not amount.is_finite() or not least <= amount <= most:
         return None
-    micros = amount.scaleb(6)
-    return int(micros) if micros == int(micros) else None
+    micros = Fraction(amount) * MICROS
+    return int(micros) if micros.denominator == 1 else None

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 import structlog
 
 from legible.accounts import Caller
 from legible.engine import Engine
-from legible.errors import Broken, InDoubt, RecognitionFailed, Refusal, TimedOut
+from legible.errors import Broken, InDoubt, InvalidField, RecognitionFailed, Refusal, TimedOut
 from legible.journal import Draft, Journal, Receipt, Render, Reply, ReplyExists, StoredReplies
 from legible.kept_images import KeptImages
 from legible.keys import KeyRing
@@ -43,10 +43,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A body that was understood: the task, and the row of the price list that it is charged by."""
+    """A body that was understood: the task, the row of the price list that it is charged by, and what the
+    dialect calls the parts of the task that have another name there."""
 
     task: Task
     type_id: int
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 class Refused(Exception):  # noqa: N818
@@ -120,17 +122,19 @@ class Pipeline:
         await self.keys.check_credit(caller, price)
         if accepted is not None:
             await accepted(caller)
-        answer = await self._recognize(request.task)
+        answer = await self._recognize(request)
         reply = await self.journal.charge(
             draft, answer, price, render, attempt.token, attempt.request_sha256, attempt.task
         )
         await self._keep_images(draft, reply.receipt)
         return reply
 
-    async def _recognize(self, task: Task) -> Answer:
+    async def _recognize(self, request: Request) -> Answer:
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                return await self.engine.recognize(task)
+                return await self.engine.recognize(request.task)
+        except InvalidField as refusal:
+            raise refusal.in_words(request.names) from None
         except TimeoutError:
             raise TimedOut(seconds=self.timeout_seconds) from None
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from legible.images import ImageLimits
+from legible.tasks import ImageLimits
 
 
 class Settings(BaseSettings):
@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest image after base64 decoding.")
     max_image_side: int = Field(4096, ge=16, description="Longest side of an image, in pixels.")
     max_image_pixels: int = Field(8_000_000, ge=256, description="Most pixels of an image.")
-    max_queries: int = Field(16, ge=1, description="Most images in one request.")
+    max_queries: int = Field(16, ge=1, le=16, description="Most images in one request, up to 16.")
 
     rate_per_second: int = Field(
         10, ge=0, description="Calls a second a key may make by default; 0 is no limit."

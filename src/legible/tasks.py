@@ -1,8 +1,7 @@
 """The neutral words of the house: what is asked (`Task`) and what is read (`Answer`),
 with no vendor and no HTTP in them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
@@ -60,17 +59,32 @@ Options = TextOptions | ArithmeticOptions | SliderOptions | GridOptions | ClickO
 
 
 @dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """`max_bytes` of the encoded picture, `max_side` in pixels, `max_pixels` in all."""
+
+    max_bytes: int = 4 * 1024 * 1024
+    max_side: int = 4096
+    max_pixels: int = 8_000_000
+    min_side: int = 2
+
+
+DEFAULT_LIMITS = ImageLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One thing to recognize: encoded pictures (PNG, JPEG, GIF, BMP or WebP;
     one unless the kind is click) and options.
 
     `threshold` (0-1) is the confidence below which the recognizer refuses; None takes the calibrated default.
+    `limits` are those of each picture.
     """
 
     kind: Kind
     images: tuple[bytes, ...]
     options: Options
     threshold: float | None = None
+    limits: ImageLimits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +157,3 @@ class ClickAnswer:
 
 
 Answer = TextAnswer | ArithmeticAnswer | SliderAnswer | GridAnswer | ClickAnswer
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Seconds by stage, for metrics and the call log."""
-
-    stages: Mapping[str, float] = field(default_factory=dict)

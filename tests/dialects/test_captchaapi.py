@@ -129,7 +129,9 @@ def test_their_fixed_messages_are_exact(msg: str) -> None:
     assert all(body["data"]["detail"] for body in said)
 
 
-def test_clients_that_need_it_always_get_status_200(start: Start, picture: str) -> None:
+def test_clients_that_need_it_always_get_status_200(
+    start: Start, picture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service = start(captchaapi_always_200=True)
     for body, key, code in (
         ({"image": picture, "type": 50200}, service.key, 200),
@@ -141,6 +143,9 @@ def test_clients_that_need_it_always_get_status_200(start: Start, picture: str) 
     assert [call.status for call in service.calls()] == [200, 200]
     assert service.client.get(PATH).status_code == 200
     assert service.client.get(PATH).json()["code"] == 400
+    monkeypatch.setattr(service.parts.desk, "receive", None)
+    broken = ask(service, {"image": picture, "type": 50200})
+    assert (broken.status_code, broken.json()["code"]) == (200, 500)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
@@ -235,7 +240,17 @@ def test_a_slider_answers_the_gap_and_what_else_is_known(start: Start, picture: 
     assert both["candidates"] == [{"x": 123, "confidence": 0.8765}, {"x": 200, "confidence": 0.1}]
     assert both["cost"] == 0.01
     bad = ask(service, {"image": picture, "type": 10200, name: "%"})
-    assert bad.json()["msg"].startswith("参数错误: piece: 收到 不是 base64 的文本")
+    assert bad.json()["msg"].startswith(f"参数错误: {name}: 收到 不是 base64 的文本")
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_an_empty_piece_is_no_piece(start: Start, picture: str, nothing: str | None) -> None:
+    service = start({Kind.SLIDER: find_the_gap})
+    alone = ask(service, {"image": picture, "type": 10200, "piece": nothing}).json()["data"]
+    assert alone["piece_x"] is None
+    piece = base64_of(draw(size=(50, 50)))
+    both = ask(service, {"image": picture, "type": 10200, "piece": nothing, "slide_image": piece}).json()
+    assert both["data"]["piece_x"] == 3
 
 
 def test_arithmetic_answers_the_value_and_the_expression(start: Start, picture: str) -> None:

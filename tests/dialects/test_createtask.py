@@ -17,7 +17,7 @@ from legible.clock import now_ms
 from legible.console import demo
 from legible.db.tables import StoredReply
 from legible.dialects.createtask import convert
-from legible.errors import RecognitionFailed, Refusal
+from legible.errors import InvalidField, RecognitionFailed, Refusal
 from legible.tasks import (
     Answer,
     ArithmeticAnswer,
@@ -382,6 +382,29 @@ def test_a_slider_answers_how_far_the_piece_goes(every_kind: Service, picture: s
     assert solved(every_kind, task)["distance"] == 123
     other = create(every_kind, task | {"module": "rotate_1"})
     assert other["errorDescription"].startswith("task.module: got 'rotate_1'; allowed: slider_1")
+
+
+REFUSED = [
+    ({"type": "ImageToTextTask"}, "body", "image", "task.body"),
+    ({"type": "CoordinatesTask", "comment": "q"}, "body", "question", "task.comment"),
+    ({"type": "HCaptchaClassification", "question": "q"}, "queries", "images[0]", "task.queries[0]"),
+    ({"type": "VisionEngine"}, "imageBackground", "image", "task.imageBackground"),
+    ({"type": "VisionEngine"}, "imageBackground", "piece", "task.image"),
+]
+
+
+@pytest.mark.parametrize(("task", "field", "neutral", "said"), REFUSED)
+def test_what_a_recognizer_refuses_is_named_as_the_task_named_it(
+    start: Start, picture: str, task: dict[str, str], field: str, neutral: str, said: str
+) -> None:
+    def refuse(_: Task) -> Answer:
+        raise InvalidField(neutral, got="this", allowed="that")
+
+    service = start(dict.fromkeys(Kind, refuse))
+    reply = create(service, task | {field: picture})
+    if "errorCode" not in reply:
+        reply = poll(service, reply["taskId"])
+    assert reply["errorDescription"].startswith(f"{said}: got this; allowed: that")
 
 
 def test_a_key_for_another_kind_is_refused(every_kind: Service, picture: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from legible.dialects.fields import TextFields
 from legible.dialects.inputs import from_base64, image_bytes, text_options
 from legible.errors import InvalidField, InvalidImage
-from legible.images import ImageLimits
+from legible.tasks import ImageLimits
 from tests.service import base64_of, draw
 
 LIMIT = 1_000_000

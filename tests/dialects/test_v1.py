@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from legible.dialects.v1 import convert
-from legible.errors import RecognitionFailed, Refusal
+from legible.errors import InvalidImage, RecognitionFailed, Refusal
 from legible.tasks import Answer, Candidate, Kind, SliderAnswer, SliderOptions, Task, TextOptions
 from tests.service import Service, Start, base64_of, draw
 
@@ -276,7 +276,8 @@ def test_the_call_log_is_a_csv_that_is_safe_to_open(busy: Service, picture: str,
 
 
 @pytest.mark.parametrize(("method", "path", "allowed"), [
-    ("GET", RECOGNITIONS, "POST"), ("POST", "/v1/balance", "GET"), ("DELETE", "/v1/calls/LOG1", "GET"),
+    ("GET", RECOGNITIONS, "POST"), ("POST", "/v1/balance", "GET, HEAD"),
+    ("DELETE", "/v1/calls/LOG1", "GET, HEAD"),
 ])  # fmt: skip
 def test_another_method_is_told_which_one_is_right(
     service: Service, method: str, path: str, allowed: str
@@ -290,6 +291,51 @@ def test_an_unknown_path_is_not_found_and_logged(service: Service) -> None:
     reply = get(service, "/v1/nothing")
     assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
     assert service.last_call().trace_id == reply.json()["trace_id"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/calls?kind=words", "/v1/calls?limit=0", "/v1/calls/LOG1", "/v1/calls/%00"]
+)
+@pytest.mark.parametrize("header", ["authorization", "x-api-key"])
+def test_what_is_read_for_free_is_in_the_log_when_it_is_refused(
+    service: Service, path: str, header: str
+) -> None:
+    reply = service.client.get(path, headers={header: f"{service.key}"})
+    assert reply.status_code in (400, 404)
+    assert service.last_call().trace_id == reply.json()["trace_id"]
+    assert get(service, "/v1/calls").status_code == 200
+    assert len(service.calls()) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/balance", "/v1/types", "/v1/calls", "/metrics", "/docs", "/openapi.json"]
+)
+def test_head_is_answered_where_get_is(service: Service, path: str) -> None:
+    reply = service.client.head(path, headers=headers(service))
+    assert (reply.status_code, reply.content) == (200, b"")
+
+
+def test_an_unknown_field_is_named_in_few_characters(service: Service, picture: str) -> None:
+    reply = ask(service, {"kind": "text", "image": picture, "x" * 100_000: 1})
+    assert (reply.status_code, len(reply.text) < 1000) == (400, True)
+    assert "and 99960 more characters: got 1" in reply.json()["detail"]
+
+
+def test_raised_limits_reach_the_recognizer(start: Start) -> None:
+    service = start(max_image_side=8192)
+    assert ask(service, {"kind": "text", "image": base64_of(draw(size=(5000, 10)))}).status_code == 200
+    assert service.reads.last is not None
+    assert service.reads.last.limits.max_side == 8192
+
+
+def test_what_a_recognizer_refuses_is_named_as_the_request_named_it(start: Start, picture: str) -> None:
+    def refuse(_: Task) -> Answer:
+        raise InvalidImage("piece", got="a picture in which nothing can be seen", allowed="a piece")
+
+    service = start({Kind.SLIDER: refuse})
+    reply = ask(service, {"kind": "slider", "image": picture, "options": {"piece": picture}})
+    said = "options.piece: got a picture in which nothing can be seen; allowed: a piece"
+    assert reply.json()["detail"] == service.last_call().result == said
 
 
 def test_calls_by_another_key_of_the_account_are_in_the_same_log(service: Service, picture: str) -> None:

@@ -189,3 +189,8 @@ def _alembic(connection: Connection) -> "Config":
     config.set_main_option("script_location", "legible.db:migrations")
     config.set_main_option("path_separator", "os")
     return config
+
+
+def storable(text: str) -> str:
+    """The text without what PostgreSQL or UTF-8 cannot hold (a caller's nonsense is quoted in refusals)."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -2,10 +2,10 @@
 whose words differ."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -46,14 +46,9 @@ class Ask:
     path: str
     address: str
     trace_id: str
-    started: float  # Unix seconds
     body: Body
     token: str | None = None
     kind: Kind | None = None
-
-    @property
-    def milliseconds(self) -> int:
-        return round((time.time() - self.started) * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +80,13 @@ class Types:
             raise NotAvailable(f"recognizing {kind} is not available yet: it has no price; {self._advice()}")
         return min(of_kind, key=lambda row: (row.price_micros, row.id))
 
-    def request(self, task: Task, row: PricedType | None = None) -> Request:
+    def request(
+        self, task: Task, row: PricedType | None = None, names: Mapping[str, str] = MappingProxyType({})
+    ) -> Request:
         """The task with its price; without `row`, the cheapest of its kind. Raises `NotAvailable`."""
         if task.kind not in self.kinds:
             raise NotAvailable(f"recognizing {task.kind} is not available yet; {self._advice()}")
-        return Request(task, (row or self.cheapest(task.kind)).id)
+        return Request(task, (row or self.cheapest(task.kind)).id, names)
 
     def _advice(self) -> str:
         return f"available: {', '.join(sorted(self.kinds)) or 'nothing so far'}"
@@ -125,15 +122,14 @@ class Desk:
 
     def __init__(self, pipeline: Pipeline, metrics: Metrics, settings: Settings) -> None:
         self.pipeline, self.metrics, self.settings = pipeline, metrics, settings
-        self.replies = pipeline.replies
+        self.replies, self.limits = pipeline.replies, settings.image_limits
         self._background: set[asyncio.Task[Response]] = set()
 
     async def receive(self, request: HttpRequest) -> Ask:
         """Reads the request; what is wrong with it is kept for when its caller is known."""
-        started = time.time()
         with self.metrics.stage("read"):
             body = await read_body(request, self.settings.max_body_bytes)
-        ask = Ask(request.scope["path"], client_address(request), request.state.trace_id, started, body)
+        ask = Ask(request.scope["path"], client_address(request), request.state.trace_id, body)
         try:
             ask.token = idempotency_token(request.headers)
         except InvalidField as refusal:
@@ -196,7 +192,10 @@ class Desk:
 
         outcome = await self._call(dialect, ask, attempt, parse, render, accepted)
         if outcome.replayed and not task.account.done():
-            await accepted(await self.pipeline.keys.identify(attempt.key))
+            try:
+                await accepted(await self.pipeline.keys.identify(attempt.key))
+            except Refusal as refusal:
+                return self.refuse(dialect, ask, refusal)
         if task.account.done():
             await self._finish(task, outcome)
         return outcome.response
@@ -239,7 +238,7 @@ class Desk:
             def understand() -> Request:
                 request = parse(types)
                 ask.kind = request.task.kind
-                return request
+                return replace(request, task=replace(request.task, limits=self.limits))
 
             with self.metrics.stage("call"):
                 reply = await self.pipeline.run(attempt, understand, render, accepted)

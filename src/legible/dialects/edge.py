@@ -112,10 +112,14 @@ def _refusal_of(error: ValidationError, model: type[BaseModel], prefix: str = ""
         )
     if not location:
         return InvalidField("body", got=shown(value), allowed="one JSON object in UTF-8")
-    name = str(location[0])
-    path = name + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location[1:])
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{_named(part)}" for part in location)
     got = "nothing" if kind == "missing" else shown(value)
-    return InvalidField(prefix + path, got=got, allowed=_allowed(model, location))
+    return InvalidField(prefix + path.removeprefix("."), got=got, allowed=_allowed(model, location))
+
+
+def _named(part: str) -> str:
+    """A field's name; one that a caller made up may be long, or not printable."""
+    return part if part.isidentifier() and len(part) <= SHOWN else shown(part)
 
 
 def _broken_json(value: object, message: str) -> str:

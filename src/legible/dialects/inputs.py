@@ -6,12 +6,13 @@ import re
 import string
 from collections.abc import Sequence
 
+from legible.db.session import storable
 from legible.dialects.edge import shown
 from legible.dialects.fields import TextFields
 from legible.errors import ImageTooLarge, InvalidField, InvalidImage
-from legible.images import ImageLimits, check_header
+from legible.images import check_header
 from legible.recognizers.grid.labels import known_labels, label_of
-from legible.tasks import GridOptions, TextOptions
+from legible.tasks import ClickOptions, GridOptions, ImageLimits, TextOptions
 
 DATA_PREFIX = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 URL = re.compile(r"\s*https?://", re.IGNORECASE)
@@ -72,23 +73,24 @@ def image_list(field: str, texts: Sequence[str], limits: ImageLimits, most: int)
     return tuple(image_bytes(text, limits, field=f"{field}[{place}]") for place, text in enumerate(texts))
 
 
-def text_options(known: TextFields) -> TextOptions:
-    """What is known of a text; raises `InvalidField` for lengths that exclude each other and for unreadable
-    characters."""
+def text_options(known: TextFields, *, prefix: str = "") -> TextOptions:
+    """What is known of a text; raises `InvalidField`, with `prefix` before the field, for lengths that
+    exclude each other and for unreadable characters."""
     shortest, longest = known.min_length or 1, known.max_length or LONGEST_TEXT
     if shortest > longest:
-        raise InvalidField("min_length", got=str(shortest), allowed=f"at most max_length, which is {longest}")
-    return TextOptions(_charset(known.charset), shortest, longest, known.case or "keep")
+        allowed = f"at most {prefix}max_length, which is {longest}"
+        raise InvalidField(f"{prefix}min_length", got=str(shortest), allowed=allowed)
+    return TextOptions(_charset(known.charset, f"{prefix}charset"), shortest, longest, known.case or "keep")
 
 
-def _charset(asked: str | None) -> str | None:
+def _charset(asked: str | None, field: str) -> str | None:
     if asked is None:
         return None
     charset = CHARSETS.get(asked, asked)
     unknown = next((character for character in charset if character not in LETTERS_AND_DIGITS), None)
     if unknown is not None:
         allowed = f"{', '.join(CHARSETS)}, or the letters and digits themselves"
-        raise InvalidField("charset", got=f"{shown(asked)} with the character {unknown!a}", allowed=allowed)
+        raise InvalidField(field, got=f"{shown(asked)} with the character {unknown!a}", allowed=allowed)
     return "".join(dict.fromkeys(charset))
 
 
@@ -98,6 +100,11 @@ def grid_options(question: str, top: int | None, *, field: str = "question") -> 
     if label is None:
         raise InvalidField(field, got=shown(question), allowed=known_labels())
     return GridOptions(label, top)
+
+
+def click_options(question: str, anchors: tuple[bytes, ...]) -> ClickOptions:
+    """The question as it can be kept in the call log beside its answer."""
+    return ClickOptions(storable(question), anchors)
 
 
 def grid_image(text: str, limits: ImageLimits, *, field: str = "image") -> bytes:

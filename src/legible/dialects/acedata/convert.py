@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 from legible.dialects.acedata.schemas import HcaptchaRequest, Image2TextRequest, Recaptcha2Request
 from legible.dialects.edge import row_of, sentence, to_json
-from legible.dialects.inputs import grid_image, grid_options, image_bytes, image_list, text_options
+from legible.dialects.inputs import (
+    click_options,
+    grid_image,
+    grid_options,
+    image_bytes,
+    image_list,
+    text_options,
+)
 from legible.errors import (
     BadRequest,
     BodyTooLarge,
@@ -23,8 +30,10 @@ from legible.errors import (
     TimedOut,
     Unauthenticated,
 )
-from legible.images import ImageLimits
-from legible.tasks import Answer, ClickAnswer, ClickOptions, GridAnswer, Kind, Task, TextAnswer
+from legible.tasks import Answer, ClickAnswer, GridAnswer, ImageLimits, Kind, Task, TextAnswer
+
+# What recognizers call the pictures of hcaptcha.
+NAMES = {"images": "queries"}
 
 
 class Row(NamedTuple):
@@ -84,7 +93,7 @@ def grid_task(body: Recaptcha2Request, limits: ImageLimits) -> Task:
 def click_task(body: HcaptchaRequest, limits: ImageLimits, max_queries: int) -> Task:
     images = image_list("queries", body.queries, limits, max_queries)
     anchors = image_list("anchors", body.anchors or [], limits, max_queries)
-    return Task(Kind.CLICK, images, ClickOptions(body.question, anchors), body.confidence)
+    return Task(Kind.CLICK, images, click_options(body.question, anchors), body.confidence)
 
 
 def success(answer: Answer, moment: Moment, *, top_left: bool = False) -> dict[str, object]:

@@ -157,7 +157,7 @@ def build_router(desk: Desk) -> APIRouter:
             nonlocal top_left
             body = ask.body.parse(model)
             top_left = body.top_left
-            return types.request(to_task(body))
+            return types.request(to_task(body), names=convert.NAMES)
 
         def render(answer: Answer, receipt: Receipt) -> bytes:
             moment = convert.Moment(receipt.trace_id, receipt.started_at, receipt.finished_at)

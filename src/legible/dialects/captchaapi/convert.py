@@ -28,12 +28,12 @@ from legible.errors import (
     Unauthenticated,
     Unavailable,
 )
-from legible.images import ImageLimits
 from legible.money import yuan
 from legible.tasks import (
     Answer,
     ArithmeticAnswer,
     ArithmeticOptions,
+    ImageLimits,
     Kind,
     SliderAnswer,
     SliderOptions,
@@ -98,11 +98,17 @@ def task_of(body: CaptchaRequest, kind: Kind, limits: ImageLimits) -> Task:
         case Kind.ARITHMETIC:
             return Task(kind, images, ArithmeticOptions(), body.confidence)
         case Kind.SLIDER:
-            piece = None if body.piece is None else image_bytes(body.piece, limits, field="piece")
-            return Task(kind, images, SliderOptions(piece), body.confidence)
+            return Task(kind, images, SliderOptions(_piece(body, limits)), body.confidence)
     raise NotAvailable(
         f"type: {body.type} is a {kind} task, which this API has no reply for; use another type"
     )
+
+
+def _piece(body: CaptchaRequest, limits: ImageLimits) -> bytes | None:
+    """Under either name; clients in PHP send "" for nothing."""
+    if body.piece:
+        return image_bytes(body.piece, limits, field="piece")
+    return image_bytes(body.slide_image, limits, field="slide_image") if body.slide_image else None
 
 
 def success(answer: Answer, bill: Bill, group_name: str) -> bytes:
@@ -216,6 +222,10 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^at most (\d+) scans$", r"最多 \1 次扫描"),
         (r"^more than (\d+) parts$", r"超过 \1 个数据段"),
         (r"^at most (\d+) parts$", r"最多 \1 个数据段"),
+        (r"^(\d+) packed parts$", r"\1 个压缩数据段"),
+        (r"^at most (\d+) packed parts$", r"最多 \1 个压缩数据段"),
+        (r"^(\d+) bytes of Exif$", r"\1 字节 Exif 数据"),
+        (r"^at most (\d+) bytes of Exif$", r"最多 \1 字节 Exif 数据"),
         (r"^a URL, which is not fetched$", "网址 (本服务不下载图片)"),
         (
             r"^(a complete|a) PNG, JPEG, GIF, BMP or WebP picture( in base64)?$",
@@ -235,7 +245,7 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "部分透明的图片, 像是没有背景的滑块小图",
         ),
         (
-            r"^the background with the gap; a piece that is a picture of its own goes into piece$",
+            r"^the background with the gap; the piece is a picture of its own$",
             "带缺口的背景图; 单独的滑块小图请放在 piece 中",
         ),
         (r"^a picture of (\d+x\d+) pixels$", r"\1 像素的图片"),
@@ -248,11 +258,8 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"^a piece of (\d+x\d+) pixels for a background of (\d+x\d+)$",
             r"\1 像素的滑块小图, 而背景图为 \2 像素",
         ),
-        (
-            r"^a piece that is smaller than the background; the background goes into image$",
-            "小于背景图的滑块小图; 背景图请放在 image 中",
-        ),
-        (r"^the same picture as image$", "与 image 相同的图片"),
+        (r"^a piece that is smaller than the background$", "小于背景图的滑块小图; 背景图请放在 image 中"),
+        (r"^the same picture as the background$", "与 image 相同的图片"),
         (
             r"^the picture of the piece, or the photo without its gap$",
             "滑块小图, 或没有缺口的完整原图",
@@ -274,6 +281,7 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "价目表中的类型 ID, 整数, 例如 50200",
         ),
         (r"^the key, unless the header X-API-Key has it$", "API 密钥 (文本), 也可放在请求头 X-API-Key 中"),
+        (r"^another name of piece$", "与 piece 相同: 滑块小图的 base64 编码"),
         (r"^only for sliders: the picture of the piece in base64 .*$", "滑块小图的 base64 编码, 仅用于滑块"),
         (
             r"^digits, letters, lower, upper, alphanumeric, or the letters and digits themselves$",

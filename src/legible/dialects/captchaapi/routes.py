@@ -40,9 +40,10 @@ def _failure(refusal: Refusal, ask: Ask, receipt: Receipt | None) -> bytes:
     return convert.failure(refusal, None if receipt is None else _bill(receipt), int(time.time()))
 
 
-def broken() -> Response:
+def broken(always_200: bool) -> Response:
     """The reply to a request that met a bug of ours."""
-    return Response(convert.failure(Broken(), None, int(time.time())), 500, media_type="application/json")
+    status = dialect(always_200).status_of(Broken())
+    return Response(convert.failure(Broken(), None, int(time.time())), status, media_type="application/json")
 
 
 def _bill(receipt: Receipt) -> convert.Bill:

@@ -4,7 +4,7 @@ it ends up in the reference and in refusals."""
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from legible.dialects.fields import TextFields, Threshold
 
@@ -31,9 +31,9 @@ class CaptchaRequest(TextFields):
     )
     piece: str | None = Field(
         None,
-        validation_alias=AliasChoices("piece", "slide_image"),
         description="only for sliders: the picture of the piece in base64 (also accepted as slide_image)",
     )
+    slide_image: str | None = Field(None, description="another name of piece")
     confidence: Threshold = None
 
 

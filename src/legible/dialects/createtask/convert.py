@@ -19,7 +19,15 @@ from legible.dialects.createtask.schemas import (
     VisionEngine,
 )
 from legible.dialects.edge import row_of, sentence, shown, to_json
-from legible.dialects.inputs import CHARSETS, LONGEST_TEXT, grid_image, grid_options, image_bytes, image_list
+from legible.dialects.inputs import (
+    CHARSETS,
+    LONGEST_TEXT,
+    click_options,
+    grid_image,
+    grid_options,
+    image_bytes,
+    image_list,
+)
 from legible.errors import (
     BadRequest,
     BodyTooLarge,
@@ -41,7 +49,7 @@ from legible.errors import (
     Unavailable,
     WrongMethod,
 )
-from legible.images import ImageLimits, check_header
+from legible.images import check_header
 from legible.journal import Receipt
 from legible.money import yuan
 from legible.tasks import (
@@ -49,8 +57,8 @@ from legible.tasks import (
     ArithmeticAnswer,
     ArithmeticOptions,
     ClickAnswer,
-    ClickOptions,
     GridAnswer,
+    ImageLimits,
     Kind,
     SliderAnswer,
     SliderOptions,
@@ -93,6 +101,15 @@ OTHER_KEYS = {
 }
 # The types of vendors whose clients poll, softId or not.
 POLLED = ("CoordinatesTask", "GridTask")
+# What recognizers call the fields of each type.
+NAMES: Mapping[type[AnyTask], Mapping[str, str]] = {
+    ImageToTextTask: {"image": "task.body"},
+    ReCaptchaV2Classification: {"image": "task.image", "question": "task.question"},
+    GridTask: {"image": "task.body", "question": "task.comment"},
+    HCaptchaClassification: {"images": "task.queries", "question": "task.question"},
+    CoordinatesTask: {"images": "task.body", "question": "task.comment"},
+    VisionEngine: {"image": "task.imageBackground", "piece": "task.image"},
+}
 TILES = {100: 1, 300: 3, 450: 4}  # a side, by its pixels
 CHARSET_OF = {1: CHARSETS["digits"], 2: CHARSETS["letters"]}
 
@@ -126,12 +143,12 @@ def task_of(task: AnyTask, limits: ImageLimits, max_queries: int) -> Task:
         case HCaptchaClassification():
             images = image_list("task.queries", task.queries, limits, max_queries)
             anchors = image_list("task.anchors", task.anchors or [], limits, max_queries)
-            return Task(Kind.CLICK, images, ClickOptions(task.question, anchors), task.confidence)
+            return Task(Kind.CLICK, images, click_options(task.question, anchors), task.confidence)
         case CoordinatesTask():
             example = task.img_instructions
             anchors = (image_bytes(example, limits, field="task.imgInstructions"),) if example else ()
             image = image_bytes(task.body, limits, field="task.body")
-            return Task(Kind.CLICK, (image,), ClickOptions(task.comment, anchors), task.confidence)
+            return Task(Kind.CLICK, (image,), click_options(task.comment, anchors), task.confidence)
         case VisionEngine():
             piece = image_bytes(task.image, limits, field="task.image") if task.image else None
             image = image_bytes(task.image_background, limits, field="task.imageBackground")

@@ -136,8 +136,9 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
         understood: list[AnyTask] = []
 
         def parse(types: Types) -> Request:
-            understood.append(ask.body.parse(model).task)
-            return types.request(convert.task_of(understood[0], limits, most))
+            task = ask.body.parse(model).task
+            understood.append(task)
+            return types.request(convert.task_of(task, limits, most), names=convert.NAMES[type(task)])
 
         def render(answer: Answer, receipt: Receipt) -> bytes:
             return convert.success(answer, convert.Asker(understood[0], task_id, ask.address), receipt)

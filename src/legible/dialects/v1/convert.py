@@ -9,7 +9,14 @@ from legible.calls import CallFilter
 from legible.clock import iso
 from legible.db.tables import Call
 from legible.dialects.edge import parse_object, row_of, sentence, shown
-from legible.dialects.inputs import grid_image, grid_options, image_bytes, image_list, text_options
+from legible.dialects.inputs import (
+    click_options,
+    grid_image,
+    grid_options,
+    image_bytes,
+    image_list,
+    text_options,
+)
 from legible.dialects.v1.schemas import (
     ArithmeticFields,
     ClickFields,
@@ -35,11 +42,10 @@ from legible.errors import (
     WrongContentType,
     WrongMethod,
 )
-from legible.images import ImageLimits
 from legible.journal import Receipt
 from legible.money import yuan
 from legible.prices import PricedType
-from legible.tasks import Answer, ArithmeticOptions, ClickOptions, Kind, SliderOptions, Task, TextOptions
+from legible.tasks import Answer, ArithmeticOptions, ImageLimits, Kind, SliderOptions, Task, TextOptions
 
 QUERY = frozenset(
     {
@@ -57,6 +63,8 @@ QUERY = frozenset(
     }
 )
 PICTURE = "a PNG, JPEG, GIF, BMP or WebP picture in base64"
+# What recognizers call the parts of `options`.
+NAMES = {"piece": "options.piece", "question": "options.question"}
 
 
 class Row(NamedTuple):
@@ -104,7 +112,7 @@ def task_of(body: RecognitionRequest, limits: ImageLimits, max_queries: int) -> 
         raise InvalidField("image", got="nothing", allowed=PICTURE)
     if kind is Kind.GRID:
         fields = parse_object(given, GridFields, field="options")
-        options = grid_options(fields.question, fields.top)
+        options = grid_options(fields.question, fields.top, field="options.question")
         return Task(kind, (grid_image(body.image, limits),), options, body.threshold)
     return Task(
         kind, (image_bytes(body.image, limits),), _simple_options(kind, given, limits), body.threshold
@@ -120,7 +128,7 @@ def _simple_options(
     if kind is Kind.ARITHMETIC:
         parse_object(given, ArithmeticFields, field="options")
         return ArithmeticOptions()
-    return text_options(parse_object(given, TextOptionFields, field="options"))
+    return text_options(parse_object(given, TextOptionFields, field="options"), prefix="options.")
 
 
 def _click_task(
@@ -132,7 +140,7 @@ def _click_task(
         raise InvalidField("images", got="nothing", allowed=f"a list of 1 to {most} pictures in base64")
     images = image_list("images", texts, limits, most)
     anchors = image_list("options.anchors", fields.anchors or [], limits, most)
-    return Task(Kind.CLICK, images, ClickOptions(fields.question, anchors), body.threshold)
+    return Task(Kind.CLICK, images, click_options(fields.question, anchors), body.threshold)
 
 
 def recognition(answer: Answer, kind: Kind, type_id: int, receipt: Receipt) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Our own URLs: a neutral recognition, the balance, the price list, the call log."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,8 @@ from legible.money import yuan
 from legible.pipeline import Request
 from legible.tasks import Answer, Kind
 
+Endpoint = Callable[[HttpRequest], Awaitable[Response]]
+
 NAME = "v1"
 TITLE = "Legible's own API"
 ABOUT = (
@@ -44,10 +46,10 @@ SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
 }
 PATHS = {
     "/v1/recognitions": "POST",
-    "/v1/balance": "GET",
-    "/v1/types": "GET",
-    "/v1/calls": "GET",
-    "/v1/calls/{id}": "GET",
+    "/v1/balance": "GET, HEAD",
+    "/v1/types": "GET, HEAD",
+    "/v1/calls": "GET, HEAD",
+    "/v1/calls/{id}": "GET, HEAD",
 }
 PROBLEM = "application/problem+json"
 PAGE_SIZE = 50
@@ -133,7 +135,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
                 raise InvalidField(
                     "type", got=f"{row.id}, which is for {row.kind}", allowed=f"a type for {task.kind}"
                 )
-            understood.append(types.request(task, row))
+            understood.append(types.request(task, row, convert.NAMES))
             return understood[0]
 
         def render(answer: Answer, receipt: Receipt) -> bytes:
@@ -146,34 +148,57 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
             return await desk.turn_down(WORDS, ask, bearer_key(request.headers), refusal)
         return await desk.answer(WORDS, ask, key, parse, render)
 
-    async def caller_of(request: HttpRequest) -> Caller:
-        caller = await desk.pipeline.keys.identify(key_of(request))
-        caller.check(client_address(request))
-        return caller
+    async def told(request: HttpRequest, reply: Callable[[Caller], Awaitable[Response]]) -> Response:
+        """What is free; in the log only when it is refused."""
+        try:
+            caller = await desk.pipeline.keys.identify(key_of(request))
+            caller.check(client_address(request))
+            return await reply(caller)
+        except Refusal as refusal:
+            return await turn_down(request, refusal)
 
-    @router.get(
+    async def turn_down(request: HttpRequest, refusal: Refusal) -> Response:
+        ask = await desk.receive(request)
+        key = bearer_key(request.headers) or request.headers.get("x-api-key")
+        return await desk.turn_down(WORDS, ask, key, refusal)
+
+    def get(path: str, **described: Any) -> Callable[[Endpoint], Endpoint]:
+        """A route that answers HEAD too, which the reference does not list."""
+
+        def add(endpoint: Endpoint) -> Endpoint:
+            router.add_api_route(path, endpoint, methods=["GET"], **described)
+            router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+            return endpoint
+
+        return add
+
+    @get(
         "/v1/balance",
         summary="The balance",
         openapi_extra=SECURITY,
         responses={200: {"model": Balance}, **_errors(UNAUTHENTICATED, BROKEN)},
     )
     async def balance(request: HttpRequest) -> Response:
-        caller = await caller_of(request)
-        micros = await database.run(partial(log.balance, caller.account_id))
-        return _json({"balance": yuan(micros), "currency": "CNY"})
+        async def reply(caller: Caller) -> Response:
+            micros = await database.run(partial(log.balance, caller.account_id))
+            return _json({"balance": yuan(micros), "currency": "CNY"})
 
-    @router.get(
+        return await told(request, reply)
+
+    @get(
         "/v1/types",
         summary="The price list",
         openapi_extra=SECURITY,
         responses={200: {"model": TypesReply}, **_errors(UNAUTHENTICATED, BROKEN)},
     )
     async def types(request: HttpRequest) -> Response:
-        await caller_of(request)
-        rows, kinds = await desk.pipeline.prices.all(), desk.pipeline.engine.kinds
-        return _json({"types": [convert.type_fields(row, row.kind in kinds) for row in rows.values()]})
+        async def reply(_: Caller) -> Response:
+            rows, kinds = await desk.pipeline.prices.all(), desk.pipeline.engine.kinds
+            return _json({"types": [convert.type_fields(row, row.kind in kinds) for row in rows.values()]})
 
-    @router.get(
+        return await told(request, reply)
+
+    @get(
         "/v1/calls",
         summary="The call log, newest first",
         openapi_extra={"parameters": list(FILTER_PARAMETERS)} | SECURITY,
@@ -183,36 +208,40 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
         },
     )
     async def calls(request: HttpRequest) -> Response:
-        caller = await caller_of(request)
-        query = _query(request)
-        which = convert.filter_of(query)
-        if _wants_csv(request, query):
-            return _csv(database, log.csv(caller.account_id, which))
-        size = convert.number_of("limit", query.get("limit"), most=500) or PAGE_SIZE
-        page = await database.run(partial(log.page, caller.account_id, which, query.get("cursor"), size))
-        rows = [convert.call_fields(call) for call in page.calls]
-        return _json({"calls": rows, "next_cursor": page.next_cursor})
+        async def reply(caller: Caller) -> Response:
+            query = _query(request)
+            which = convert.filter_of(query)
+            if _wants_csv(request, query):
+                return _csv(database, log.csv(caller.account_id, which))
+            size = convert.number_of("limit", query.get("limit"), most=500) or PAGE_SIZE
+            page = await database.run(partial(log.page, caller.account_id, which, query.get("cursor"), size))
+            rows = [convert.call_fields(call) for call in page.calls]
+            return _json({"calls": rows, "next_cursor": page.next_cursor})
 
-    @router.get(
+        return await told(request, reply)
+
+    @get(
         "/v1/calls/{id}",
         summary="One call, by its log id or trace id",
         openapi_extra={"parameters": [_parameter("id", "a log id or a trace id", "path")]} | SECURITY,
         responses={200: {"model": Call}, **_errors(UNAUTHENTICATED, NO_CALL, BROKEN)},
     )
     async def call(request: HttpRequest) -> Response:
-        caller = await caller_of(request)
-        found = await database.run(partial(log.find, caller.account_id, request.path_params["id"]))
-        return _json(convert.call_fields(found))
+        async def reply(caller: Caller) -> Response:
+            found = await database.run(partial(log.find, caller.account_id, request.path_params["id"]))
+            return _json(convert.call_fields(found))
+
+        return await told(request, reply)
 
     @router.api_route("/v1/{rest:path}", methods=METHODS, include_in_schema=False)
     @router.api_route("/v1", methods=METHODS, include_in_schema=False)
     async def other(request: HttpRequest) -> Response:
-        ask, path = await desk.receive(request), request.url.path
+        path = request.url.path
         allowed = PATHS.get("/v1/calls/{id}" if path.startswith("/v1/calls/") else path)
         refusal: Refusal = NotFound(f"there is no {shown(path)}; see /docs")
-        if allowed is not None and allowed != request.method:
+        if allowed is not None and request.method not in allowed.split(", "):
             refusal = WrongMethod(got=request.method, allowed=allowed)
-        return await desk.turn_down(WORDS, ask, bearer_key(request.headers), refusal)
+        return await turn_down(request, refusal)
 
     return router
 

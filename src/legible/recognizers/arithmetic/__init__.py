@@ -11,5 +11,5 @@ def recognize(task: Task) -> ArithmeticAnswer:
     """The sum in the task's picture and its value; raises `RecognitionFailed` for what is no sum or not
     surely read."""
     net = network()
-    first, further = looks(net, images.decode(task.images[0]))
+    first, further = looks(net, images.decode(task.images[0], task.limits))
     return decode(first, net, task.threshold, further)

@@ -3,6 +3,7 @@ it."""
 
 from legible import images
 from legible.errors import InvalidField, InvalidImage
+from legible.images import Picture
 from legible.recognizers.click.decode import Reading, decode, read
 from legible.recognizers.click.model import look_at_discs, look_at_things
 from legible.recognizers.click.names import known_nouns
@@ -36,11 +37,11 @@ def recognize(task: Task) -> ClickAnswer:
     """
     asked = task.options.question if isinstance(task.options, ClickOptions) else ""
     question = understand(asked)
-    _check_images(task.images, one=question.rule is not Rule.NAMED_TILES)
+    _check_images(task, one=question.rule is not Rule.NAMED_TILES)
     if question.rule is Rule.NAMED_TILES:
-        pictures = [images.decode(each).rgb for each in task.images]
+        pictures = [_picture(task, place).rgb for place in range(len(task.images))]
         return name_tiles(pictures, question.target or "", asked, task.threshold)
-    picture = images.decode(task.images[0])
+    picture = _picture(task, 0)
     canvas = preprocess(picture)
     if question.rule is Rule.NAMED_POINT:
         reading = look_for(question.target or "", picture, canvas, question.count or 1)
@@ -90,10 +91,22 @@ def supported() -> str:
     return "questions in English or Chinese for " + ", ".join(kinds)
 
 
-def _check_images(pictures: tuple[bytes, ...], *, one: bool) -> None:
+def _picture(task: Task, place: int) -> Picture:
+    return images.decode(task.images[place], task.limits, field=_name(task, place))
+
+
+def _name(task: Task, place: int) -> str:
+    return "images" if len(task.images) == 1 else f"images[{place}]"
+
+
+def _check_images(task: Task, *, one: bool) -> None:
+    pictures, limits = task.images, task.limits
     if len(pictures) > MOST_IMAGES:
         raise InvalidImage("images", got=f"{len(pictures)} pictures", allowed=f"at most {MOST_IMAGES}")
-    sizes = sorted({images.check_header(each) for each in pictures})
+    headers = (
+        images.check_header(each, limits, field=_name(task, place)) for place, each in enumerate(pictures)
+    )
+    sizes = sorted(set(headers))
     if len(sizes) > 1:
         got = "pictures of " + " and ".join(f"{width}x{height}" for width, height in sizes[:3]) + " pixels"
         raise InvalidImage("images", got=got, allowed="pictures of one size")

@@ -19,7 +19,7 @@ def recognize(task: Task) -> GridAnswer:
     and `RecognitionFailed` for a picture of one colour, or when the likeliest set is too unsure.
     """
     label, top = _asked(task)
-    rgb = images.decode(task.images[0]).rgb
+    rgb = images.decode(task.images[0], task.limits).rgb
     count = across(rgb)
     check_not_plain(rgb)
     if count == SCENE:

@@ -32,12 +32,12 @@ def recognize(task: Task) -> SliderAnswer:
     Raises `InvalidImage` for pictures that cannot be a background and its piece, `RecognitionFailed` under
     the threshold.
     """
-    background = images.decode(task.images[0])
+    background = images.decode(task.images[0], task.limits)
     _check_background(background)
     data = task.options.piece if isinstance(task.options, SliderOptions) else None
     if data is None:
         return _one(background, task.threshold)
-    picture = images.decode(data, field="piece")
+    picture = images.decode(data, task.limits, field="piece")
     if picture.rgb.shape == background.rgb.shape and (picture.alpha is None or picture.alpha.min() >= OPAQUE):
         return _whole(background, picture, task.threshold)
     return _two(background, _checked_piece(background, picture), picture, task.threshold)
@@ -54,7 +54,7 @@ def _whole(background: Picture, picture: Picture, threshold: float | None) -> Sl
     if not places and np.abs(background.rgb.astype(np.int16) - picture.rgb).mean() < SAME:
         raise InvalidImage(
             "piece",
-            got="the same picture as image",
+            got="the same picture as the background",
             allowed="the picture of the piece, or the photo without its gap",
         )
     return decode_changed(places, ranker().calibration.threshold if threshold is None else threshold)
@@ -88,7 +88,7 @@ def _check_background(background: Picture) -> None:
         raise InvalidImage(
             "image",
             got="a picture that is partly transparent, like a piece without its background",
-            allowed="the background with the gap; a piece that is a picture of its own goes into piece",
+            allowed="the background with the gap; the piece is a picture of its own",
         )
 
 
@@ -117,6 +117,6 @@ def _checked_piece(background: Picture, picture: Picture) -> Piece:
         raise InvalidImage(
             "piece",
             got=f"a piece of {across}x{down} pixels for a background of {width}x{height}",
-            allowed="a piece that is smaller than the background; the background goes into image",
+            allowed="a piece that is smaller than the background",
         )
     return part

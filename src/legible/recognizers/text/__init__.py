@@ -11,5 +11,5 @@ def recognize(task: Task) -> TextAnswer:
     """The text of the task's picture; raises `RecognitionFailed` under the threshold."""
     options = task.options if isinstance(task.options, TextOptions) else TextOptions()
     net = network()
-    first, further = looks(net, images.decode(task.images[0]))
+    first, further = looks(net, images.decode(task.images[0], task.limits))
     return decode(first, net, options, task.threshold, further)
