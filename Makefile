@@ -7,6 +7,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
 
+# When the system's Python was upgraded, what is in .venv belongs to the one before: it is made anew.
+ifneq ($(wildcard $(VENV)),)
+ifneq ($(shell $(BIN)/python -c 'import pip' 2>&1),)
+$(shell rm -rf $(VENV))
+endif
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help serve test lint fix translate migration bench train faults audit sbom image
 

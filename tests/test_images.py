@@ -30,3 +30,36 @@ def test_a_transparent_colour_of_a_palette_is_white() -> None:
     picture = decode(data.getvalue())
     assert picture.rgb[0, 1].tolist() == [255, 255, 255]
     assert picture.rgb[0, 0].tolist() == [0, 0, 0]
+
+
+def test_a_transparent_colour_among_all_colours_is_white() -> None:
+    image = Image.fromarray(np.zeros((4, 4, 3), np.uint8))
+    image.putpixel((1, 2), (9, 9, 9))
+    data = BytesIO()
+    image.save(data, "PNG", transparency=(0, 0, 0))
+    picture = decode(data.getvalue())
+    assert picture.rgb.reshape(-1, 3).tolist().count([255, 255, 255]) == 15
+    assert picture.alpha is not None
+    assert np.count_nonzero(picture.alpha) == 1
+
+
+def test_frames_that_outgrow_the_first_are_left_out() -> None:
+    """A frame that reaches beyond the screen makes it larger, which no viewer shows."""
+    data = BytesIO()
+    frames = [Image.new("RGB", (40, 20), colour) for colour in ("white", "grey", "black")]
+    frames[0].save(data, "GIF", save_all=True, append_images=frames[1:])
+    grown = bytearray(data.getvalue())
+    second = grown.index(b",", grown.index(b",") + 1)
+    grown[second + 1 : second + 5] = b"\x0a\0\x0a\0"
+    picture = decode(bytes(grown))
+    assert picture.rgb.shape == (20, 40, 3)
+    assert all(frame.shape == (20, 40, 3) for frame in picture.frames)
+
+
+def test_other_views_in_a_photo_of_a_camera_are_no_animation() -> None:
+    data = BytesIO()
+    first = Image.new("RGB", (40, 20), "white")
+    first.save(data, "MPO", save_all=True, append_images=[Image.new("RGB", (20, 10), "black")])
+    assert Image.open(BytesIO(data.getvalue())).format == "MPO"
+    picture = decode(data.getvalue())
+    assert (picture.rgb.shape, picture.frames) == ((20, 40, 3), ())

@@ -17,6 +17,7 @@ from legible.tasks import DEFAULT_LIMITS, ImageLimits
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 MAX_FRAMES = 32
+ANIMATED = ("GIF", "PNG", "WEBP")  # further pictures of a JPEG are other views of it, for cameras
 # Honest pictures have a dozen scans and a few hundred parts; a hundred KB of scans took 20 seconds.
 MAX_SCANS = 100
 MAX_PARTS = 5_000
@@ -158,15 +159,19 @@ def _pixels(image: Image.Image, limits: ImageLimits, field: str) -> Picture:
     affordable = max(1, limits.max_pixels // (image.width * image.height))
     frames = []
     # Not `n_frames`: for a GIF it reads the whole file, which may have a hundred thousand.
-    for frame in islice(ImageSequence.Iterator(image), min(MAX_FRAMES, affordable)):
+    most = min(MAX_FRAMES, affordable) if image.format in ANIMATED else 1
+    for frame in islice(ImageSequence.Iterator(image), most):
         _check_size(frame.size, limits, field)
         frames.append(_flatten(frame))
     rgb, alpha = frames[0]
-    return Picture(rgb, alpha, tuple(rgb for rgb, _ in frames) if len(frames) > 1 else ())
+    # Frames may grow the canvas: what is of another size cannot be laid on the first.
+    alike = tuple(each for each, _ in frames if each.shape == rgb.shape)
+    return Picture(rgb, alpha, alike if len(alike) > 1 else ())
 
 
 def _flatten(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    if image.mode == "RGB":
+    image.load()  # before its mode is asked for: loading a frame may change it
+    if image.mode == "RGB" and not isinstance(image.info.get("transparency"), tuple):
         return np.asarray(image, np.uint8), None
     if image.mode.startswith("I") or image.mode == "F":
         return _flatten_deep(image), None

@@ -12,7 +12,9 @@ from legible.tasks import ImageLimits
 class Settings(BaseSettings):
     """`docs/settings.md` lists them all; a test compares the two."""
 
-    model_config = SettingsConfigDict(env_prefix="LEGIBLE_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LEGIBLE_", env_ignore_empty=True, extra="forbid", frozen=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")

@@ -3,7 +3,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.commands import Legible, run
+from tests.commands import Legible, run, serving
 
 
 def test_the_installed_command_refuses_with_one_line_and_an_exit_code(tmp_path) -> None:
@@ -47,6 +47,21 @@ def test_a_database_of_another_make_is_a_sentence(bare: Legible) -> None:
     assert (ran.code, "allowed: sqlite:///path/to/file or postgresql://" in ran.err) == (1, True)
 
 
+@pytest.mark.parametrize(
+    "url", ["legible.db", "hush:hush@nowhere", "postgresql://legible:hush@db:54x/legible"]
+)
+def test_what_is_no_url_is_a_sentence_without_its_password(bare: Legible, url) -> None:
+    for ran in (bare("types", "--database", url), bare("types", LEGIBLE_DATABASE_URL=url)):
+        assert ran.code == 1
+        assert ran.err.startswith("legible: database URL: got text that is no URL; allowed: sqlite:///")
+        assert "hush" not in ran.err
+
+
+def test_an_empty_setting_is_none(bare: Legible, tmp_path) -> None:
+    ran = bare("db", "upgrade", LEGIBLE_DATABASE_URL="", LEGIBLE_REDIS_URL="", LEGIBLE_OTLP_URL="")
+    assert (ran.code, ran.err) == (0, "")
+
+
 def test_a_database_of_a_newer_version_is_left_as_it_is(legible: Legible, tmp_path) -> None:
     with closing(sqlite3.connect(tmp_path / "legible.db")) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -54,6 +69,8 @@ def test_a_database_of_a_newer_version_is_left_as_it_is(legible: Legible, tmp_pa
     assert (legible("types").code, "another version" in legible("types").err) == (1, True)
     ran = legible("db", "upgrade")
     assert (ran.code, "made by a newer Legible" in ran.err) == (1, True)
+    with serving("--data", tmp_path, folder=tmp_path) as server:
+        assert "Legible is ready" in server.said  # the old version goes on beside the new one
 
 
 def test_a_setting_that_is_wrong_is_named(bare: Legible) -> None:

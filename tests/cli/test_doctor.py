@@ -37,6 +37,14 @@ def test_it_names_what_is_wrong(bare: Legible, settings, what) -> None:
     assert what in ran.err
 
 
+def test_a_file_that_is_no_database_is_told_beside_the_rest(bare: Legible, tmp_path) -> None:
+    (tmp_path / "legible.db").write_bytes(bytes(range(256)) * 32)
+    ran = bare("doctor", "--json", "--data", tmp_path)
+    found = {finding["what"]: finding for finding in ran.json}
+    assert (ran.code, found["data folder"]["ok"], found["database"]["ok"]) == (1, True, False)
+    assert "file is not a database" in found["database"]["says"]
+
+
 def test_redis_that_answers_is_in_order(bare: Legible, redis_url) -> None:
     ran = bare("doctor", "--json", LEGIBLE_REDIS_URL=redis_url)
     assert [finding["ok"] for finding in ran.json if finding["what"] == "redis"] == [True]

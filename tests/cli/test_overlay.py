@@ -9,6 +9,7 @@ from PIL import Image
 
 from legible.cli.common import Failure
 from legible.cli.overlay import COLOUR, draw
+from legible.cli.read import in_words
 from legible.tasks import ClickAnswer, GridAnswer, SliderAnswer, TextAnswer
 
 GREY = (120, 120, 120)
@@ -56,3 +57,12 @@ def test_a_text_has_no_place_in_the_picture(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="has no place"):
         draw(picture(), TextAnswer("abc", 0.9), tmp_path / "text.png")
     assert not (tmp_path / "text.png").exists()
+
+
+def test_several_points_have_a_cross_each(tmp_path: Path) -> None:
+    answer = ClickAnswer("q", 0.9, (300, 300), (50, 60), points=((50, 60), (200, 210)))
+    draw(picture(), answer, tmp_path / "points.png")
+    crosses = marked(tmp_path / "points.png")
+    assert crosses[60, 50]
+    assert crosses[210, 200]
+    assert in_words(answer) == "50 60, 200 210"

@@ -86,6 +86,20 @@ def test_a_port_that_is_taken_is_a_sentence_and_nothing_is_made(bare: Legible, t
     assert not (tmp_path / "new").exists()
 
 
+def test_a_redis_url_that_is_none_is_a_sentence_and_nothing_is_made(bare: Legible, tmp_path) -> None:
+    ran = bare("serve", "--redis", "localhost:6379", "--data", tmp_path / "new")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("legible: The setting redis_url (LEGIBLE_REDIS_URL) is wrong: ")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_every_address_is_one_of_ipv4_too(tmp_path) -> None:
+    with serving("--data", tmp_path, "--host", "::", folder=tmp_path) as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
 def test_an_address_that_is_not_ours_is_a_sentence(bare: Legible, tmp_path) -> None:
     ran = bare("serve", "--host", "192.0.2.1", "--data", tmp_path / "new")
     assert (ran.code, ran.err.startswith("legible: Cannot listen on 192.0.2.1")) == (1, True)

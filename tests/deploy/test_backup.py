@@ -76,7 +76,8 @@ def test_postgresql_is_dumped_and_restored(database: Database, database_url: str
         before = set(load.answered.values())
         shell(commands("pg_dump"), tmp_path, DATABASE_URL=database_url)
         load.wait_for(5)
-    shell(commands("createdb"), tmp_path, DATABASE_URL=database_url, RESTORED_URL=restored)
+    shell('createdb --maintenance-db="$DATABASE_URL" legible_restored', tmp_path, DATABASE_URL=database_url)
+    shell(commands("pg_restore"), tmp_path, RESTORED_URL=restored)
     copy = Database(restored)
     try:
         assert before <= answered_rows(copy)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from legible import images
 from legible.errors import InvalidField, InvalidImage, RecognitionFailed
+from legible.recognizers import click
 from legible.recognizers.click import MOST_IMAGES, recognize, supported, tiles
 from legible.recognizers.click.decode import CALIBRATIONS, decode, rated
 from legible.recognizers.click.discs import find_discs
@@ -307,6 +308,23 @@ def test_what_the_grid_has_a_label_for_is_asked_of_the_grid(monkeypatch: pytest.
     answer = ask("Please click each image containing a motorcycle", *[plain(128, 128)] * 3)
     assert answer.objects == (True, True, True)
     assert str(Rule.NAMED_TILES) in supported()
+
+
+def test_large_tiles_are_shrunk_as_they_come_and_the_answer_has_their_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sides = []
+
+    def seen(picture: np.ndarray) -> np.ndarray:
+        small = tiles.shrunk(picture)
+        sides.append(small.shape[:2])
+        return small
+
+    monkeypatch.setattr(click, "shrunk", seen)
+    picture = encoded(np.random.default_rng(1).integers(0, 256, (600, 900, 3), np.uint8))
+    options = ClickOptions("each image containing a bus")
+    answer = recognize(Task(Kind.CLICK, (picture,) * 2, options, threshold=0.5))
+    assert (answer.size, sides) == ((900, 600), [(512, 512)] * 2)
 
 
 def test_a_named_thing_is_found_among_tiles() -> None:

@@ -179,6 +179,13 @@ def test_a_piece_larger_than_the_background_is_refused() -> None:
     assert "piece: got a piece of 300x150 pixels for a background of 44x44" in message
 
 
+def test_a_line_at_the_edge_of_a_small_picture_is_no_gap() -> None:
+    background = np.full((45, 280, 3), 90, np.uint8)
+    whole = background.copy()
+    whole[0] = 250
+    assert changed(background, whole) == []
+
+
 def test_the_same_image_twice_is_refused() -> None:
     background, _ = cut(180, 60)
     got = "piece: got the same picture as the background"

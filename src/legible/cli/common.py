@@ -58,16 +58,19 @@ def settings(data: Path | None = None, database: str | None = None, **knobs: obj
 
 
 @contextmanager
-def open_database(data: Path | None, database: str | None, *, create: bool = False) -> Iterator["Database"]:
-    """The database that the command line names, its schema checked; `create` makes or upgrades it first."""
-    opened = _opened(settings(data, database).database, create)
+def open_database(
+    data: Path | None, database: str | None, *, create: bool = False, newer: bool = False
+) -> Iterator["Database"]:
+    """The database that the command line names, its schema checked; `create` makes or upgrades it first, and
+    `newer` takes the schema of a newer version as it is."""
+    opened = _opened(settings(data, database).database, create, newer)
     try:
         yield opened
     finally:
         opened.close()
 
 
-def _opened(url: str, create: bool) -> "Database":
+def _opened(url: str, create: bool, newer: bool) -> "Database":
     # Imported here, so that a command that needs no database starts without SQLAlchemy.
     from sqlalchemy.exc import DBAPIError
 
@@ -85,9 +88,10 @@ def _opened(url: str, create: bool) -> "Database":
         )
     try:
         database = Database(url)
-        if create and not database.is_current():
+        fits = database.serves if newer else database.is_current
+        if create and not fits():
             _upgrade(url, shown)
-        if database.is_current():
+        if fits():
             return database
         database.close()
     except (Unavailable, DBAPIError, OSError) as error:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from legible.cli.common import Failure, Json, print_json, print_table, settings
+from legible.cli.common import Data, DatabaseUrl, Failure, Json, print_json, print_table, settings
 from legible.errors import Refusal
 from legible.settings import Settings
 
@@ -25,9 +25,9 @@ class Finding:
     says: str
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(data: Data = None, database: DatabaseUrl = None, as_json: Json = False) -> None:
     """Check this installation and its settings, and say what is wrong. Changes nothing."""
-    findings = list(examine(settings()))
+    findings = list(examine(settings(data, database)))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -99,6 +99,8 @@ def _data_folder(folder: Path) -> Finding:
 
 
 def _database(chosen: Settings) -> str:
+    from sqlalchemy.exc import DBAPIError
+
     from legible.db.session import Database, database_url
 
     try:
@@ -114,6 +116,9 @@ def _database(chosen: Settings) -> str:
     try:
         if not database.is_current():
             raise Failure(f"{shown} is from another version; run `legible db upgrade`")
+    except DBAPIError as error:
+        cause = str(error.orig or error).splitlines()[0]
+        raise Failure(f"{shown} cannot be read: {cause}; restore a backup (docs/deploy.md)") from None
     finally:
         database.close()
     return f"{shown}, schema up to date"

@@ -25,9 +25,10 @@ def draw(encoded: bytes, answer: Answer, path: Path) -> None:
             pen.rectangle((x, y, x + width - 1, y + height - 1), outline=COLOUR, width=LINE_PX)
         case GridAnswer(objects=tiles, confidences=confidences):
             _tiles(pen, picture.size, tiles, confidences)
-        case ClickAnswer(point=(x, y)):
-            pen.line((x - CROSS_PX, y, x + CROSS_PX, y), fill=COLOUR, width=LINE_PX)
-            pen.line((x, y - CROSS_PX, x, y + CROSS_PX), fill=COLOUR, width=LINE_PX)
+        case ClickAnswer(point=tuple() as point, points=points):
+            for x, y in points or (point,):
+                pen.line((x - CROSS_PX, y, x + CROSS_PX, y), fill=COLOUR, width=LINE_PX)
+                pen.line((x, y - CROSS_PX, x, y + CROSS_PX), fill=COLOUR, width=LINE_PX)
         case _:
             raise Failure("--output: this answer has no place in the picture; leave the option out.")
     try:

@@ -119,7 +119,7 @@ def _options(kind: Kind, question: str | None, piece: Path | None) -> Options:
 
 
 def in_words(answer: Answer) -> str:
-    """The answer on one line: the text, the gap's left edge, the tiles from 0, or the point to click."""
+    """The answer on one line: the text, the gap's left edge, the tiles from 0, or the points to click."""
     match answer:
         case TextAnswer(text=text) | ArithmeticAnswer(text=text):
             return text
@@ -127,7 +127,7 @@ def in_words(answer: Answer) -> str:
             return str(x)
         case GridAnswer(objects=tiles):
             return " ".join(map(str, tiles))
-        case ClickAnswer(point=(x, y)):
-            return f"{x} {y}"
+        case ClickAnswer(point=tuple() as point, points=points):
+            return ", ".join(f"{x} {y}" for x, y in points or (point,))
         case ClickAnswer(objects=objects):
             return " ".join(str(index) for index, fits in enumerate(objects) if fits)

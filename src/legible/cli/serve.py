@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -72,11 +73,12 @@ def serve(
 ) -> None:
     """Run the service until it is stopped with Ctrl-C or SIGTERM, which lets running calls finish."""
     chosen = settings(data, database, host=host, port=port, redis_url=redis, engine=engine)
+    _check_connections(chosen)
     if chosen.engine == "ray":
         _connect_to_ray()
     memory.give_large_blocks_back()
     listener = _listen(chosen.host, chosen.port)
-    with open_database(data, database, create=True):
+    with open_database(data, database, create=True, newer=True):
         pass  # the schema is up to date now
     # A stop that was asked for is a success: uvicorn finishes what runs, then hands the signal on to us.
     signal.signal(signal.SIGTERM, _exit)
@@ -86,6 +88,22 @@ def serve(
         server.run(sockets=[listener])
     if not server.started:
         raise Failure("The service could not start; the lines above say why.")
+
+
+def _check_connections(chosen: Settings) -> None:
+    """What can be said of them before anything is made: the packages are there, and a URL is one."""
+    if chosen.otlp_url is not None and find_spec("opentelemetry") is None:
+        raise Failure("LEGIBLE_OTLP_URL needs the package opentelemetry: install legible[otel].")
+    if chosen.redis_url is None:
+        return
+    if find_spec("redis") is None:
+        raise Failure("--redis needs the package redis: install legible[redis].")
+    from redis import Redis
+
+    try:
+        Redis.from_url(chosen.redis_url.get_secret_value()).close()
+    except ValueError as error:
+        raise Failure(f"The setting redis_url (LEGIBLE_REDIS_URL) is wrong: {error}.") from None
 
 
 def _connect_to_ray() -> None:
@@ -124,8 +142,10 @@ def _listen(host: str, port: int) -> socket.socket:
     if inherited := _inherited():
         return inherited
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # "::" is every address, those of IPv4 among them.
+    dual = host == "::" and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=dual)
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]
         raise Failure(
@@ -235,9 +255,13 @@ Reference: {url}/docs
 
 def curl_line(key: str, url: str) -> str:
     """For any POSIX shell, on Linux and macOS; `-d @-` drops the line breaks of base64 and takes any size."""
-    sample = shlex.quote(str(SAMPLE_PICTURE))
+    # A container's files are not those of the terminal that the line is pasted into.
+    in_container = Path("/.dockerenv").exists() or "KUBERNETES_SERVICE_HOST" in os.environ
+    sample = f"base64 < {shlex.quote(str(SAMPLE_PICTURE))}"
+    if in_container:
+        sample = f"curl -sS --noproxy '*' {url}/static/samples/text-1.png | base64"
     return (
-        f"""(printf '{{"image": "'; base64 < {sample}; printf '"}}') | """
-        f"""curl -sS {url}/captcha/recognition/image2text -H 'authorization: Bearer {key}' """
+        f"""(printf '{{"image": "'; {sample}; printf '"}}') | """
+        f"""curl -sS --noproxy '*' {url}/captcha/recognition/image2text -H 'authorization: Bearer {key}' """
         """-H 'content-type: application/json' -d @-"""
     )

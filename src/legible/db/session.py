@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+URLS = "sqlite:///path/to/file or postgresql://user@host/name"
 READ_THREADS = 4
 BUSY_TIMEOUT_MS = 10_000
 
@@ -30,15 +31,16 @@ def database_url(url: str) -> URL:
 
     Raises `ValueError` for any other database.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # Not shown: there may be a password in it.
+        raise ValueError(f"database URL: got text that is no URL; allowed: {URLS}") from None
     if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed
-    raise ValueError(
-        f"database URL: got {parsed.render_as_string(hide_password=True)}; "
-        "allowed: sqlite:///path/to/file or postgresql://user@host/name"
-    )
+    raise ValueError(f"database URL: got {parsed.render_as_string(hide_password=True)}; allowed: {URLS}")
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:

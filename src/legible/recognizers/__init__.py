@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
+from typing import NamedTuple
 
 import cv2
 
@@ -10,13 +11,25 @@ from legible.tasks import Answer, Kind, Task
 
 Recognizer = Callable[[Task], Answer]
 
-# The room of each kind, and the models without which it cannot work.
-ROOMS: Mapping[Kind, tuple[str, frozenset[str]]] = {
-    Kind.TEXT: ("legible.recognizers.text", frozenset({"text"})),
-    Kind.ARITHMETIC: ("legible.recognizers.arithmetic", frozenset({"text"})),
-    Kind.SLIDER: ("legible.recognizers.slider", frozenset({"slider", "slider_edges", "slider_piece"})),
-    Kind.GRID: ("legible.recognizers.grid", frozenset({"grid"})),
-    Kind.CLICK: ("legible.recognizers.click", frozenset({"click_objects", "click_looks"})),
+
+class Room(NamedTuple):
+    """The package of a kind, the models without which it cannot work, and those that it has use for."""
+
+    package: str
+    needs: frozenset[str]
+    uses: frozenset[str] = frozenset()
+
+
+ROOMS: Mapping[Kind, Room] = {
+    Kind.TEXT: Room("legible.recognizers.text", frozenset({"text"})),
+    Kind.ARITHMETIC: Room("legible.recognizers.arithmetic", frozenset({"text"})),
+    Kind.SLIDER: Room("legible.recognizers.slider", frozenset({"slider", "slider_edges", "slider_piece"})),
+    Kind.GRID: Room("legible.recognizers.grid", frozenset({"grid"}), frozenset({"grid_scene"})),
+    Kind.CLICK: Room(
+        "legible.recognizers.click",
+        frozenset({"click_objects", "click_looks"}),
+        frozenset({"click_names", "grid"}),
+    ),
 }
 
 
@@ -25,9 +38,12 @@ def available() -> dict[Kind, Recognizer]:
     # OpenCV shares out even a small picture among all cores, which costs more CPU than it saves.
     cv2.setNumThreads(0)
     models = model_files().keys()
-    return {kind: import_module(room).recognize for kind, (room, needs) in ROOMS.items() if needs <= models}
+    return {
+        kind: import_module(room.package).recognize for kind, room in ROOMS.items() if room.needs <= models
+    }
 
 
 def models_of(kinds: Collection[Kind]) -> frozenset[str]:
-    """The names of the models that these kinds need."""
-    return frozenset().union(*(ROOMS[kind][1] for kind in kinds))
+    """The names of the models that these kinds use here."""
+    used = frozenset().union(*(ROOMS[kind].needs | ROOMS[kind].uses for kind in kinds))
+    return used & model_files().keys()

@@ -55,6 +55,11 @@ def test_the_odd_one_out_has_many_wordings(question: str) -> None:
         ("选择所有包含红绿灯的图片", Question(Rule.NAMED_TILES, "traffic light")),
         ("please click on the raccoon", Question(Rule.NAMED_POINT, "raccoon")),
         ("请点击大象", Question(Rule.NAMED_POINT, "elephant")),
+        ("请点击图中的三只猫", Question(Rule.NAMED_POINT, "cat", 3)),
+        ("点击两匹马", Question(Rule.NAMED_POINT, "horse", 2)),
+        ("Please click on the three cats", Question(Rule.NAMED_POINT, "cat", 3)),
+        ("Click both elephants", Question(Rule.NAMED_POINT, "elephant", 2)),
+        ("Click on the pair of glasses", Question(Rule.NAMED_POINT, "glasses")),
     ],
 )
 def test_a_wording_has_its_rule_target_and_count(question: str, expected: Question) -> None:
@@ -85,6 +90,8 @@ def test_a_wording_has_its_rule_target_and_count(question: str, expected: Questi
         ("点击被遮挡的字母", Rule.COVERED),
         ("找出看向左边的动物", Rule.POSE),
         ("Please click each image containing a car without a roof", Rule.DESCRIBED),
+        ("Please click each image containing two cats", Rule.DESCRIBED),
+        ("选择所有包含三只猫的图片", Rule.DESCRIBED),
         ("Please click each image containing a penguin surrounded by flowers", Rule.DESCRIBED),
     ],
 )

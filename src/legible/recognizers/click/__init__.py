@@ -11,7 +11,7 @@ from legible.recognizers.click.preprocess import LEAST_SIDE, Canvas, preprocess
 from legible.recognizers.click.questions import Question, parse
 from legible.recognizers.click.rules import RULES
 from legible.recognizers.click.scene import look_for
-from legible.recognizers.click.tiles import name_tiles, tile_nouns
+from legible.recognizers.click.tiles import name_tiles, shrunk, tile_nouns
 from legible.recognizers.click.wordings import Rule
 from legible.tasks import ClickAnswer, ClickOptions, Task
 
@@ -37,10 +37,10 @@ def recognize(task: Task) -> ClickAnswer:
     """
     asked = task.options.question if isinstance(task.options, ClickOptions) else ""
     question = understand(asked)
-    _check_images(task, one=question.rule is not Rule.NAMED_TILES)
+    size = _checked_size(task, one=question.rule is not Rule.NAMED_TILES)
     if question.rule is Rule.NAMED_TILES:
-        pictures = [_picture(task, place).rgb for place in range(len(task.images))]
-        return name_tiles(pictures, question.target or "", asked, task.threshold)
+        pictures = [shrunk(_picture(task, place).rgb) for place in range(len(task.images))]
+        return name_tiles(pictures, question.target or "", asked, size, task.threshold)
     picture = _picture(task, 0)
     canvas = preprocess(picture)
     if question.rule is Rule.NAMED_POINT:
@@ -99,7 +99,8 @@ def _name(task: Task, place: int) -> str:
     return "images" if len(task.images) == 1 else f"images[{place}]"
 
 
-def _check_images(task: Task, *, one: bool) -> None:
+def _checked_size(task: Task, *, one: bool) -> tuple[int, int]:
+    """Width and height of all pictures, in pixels."""
     pictures, limits = task.images, task.limits
     if len(pictures) > MOST_IMAGES:
         raise InvalidImage("images", got=f"{len(pictures)} pictures", allowed=f"at most {MOST_IMAGES}")
@@ -117,3 +118,4 @@ def _check_images(task: Task, *, one: bool) -> None:
         least = LEAST_SIDE if one else LEAST_TILE
         got = f"{width}x{height} pixels, too small to see anything in"
         raise InvalidImage("images", got=got, allowed=f"at least {least} pixels a side")
+    return sizes[0]

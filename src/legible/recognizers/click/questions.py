@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from legible.recognizers.click.nouns import noun_of
-from legible.recognizers.click.wordings import COUNTS, POINT, TABLE, TILES, Rule
+from legible.recognizers.click.wordings import COUNTS, MEASURES, POINT, TABLE, TILES, Rule
 
 # Small letters of other scripts that look like Latin ones: published prompts hide them in words to defeat
 # look-ups.
@@ -18,7 +18,7 @@ _POLITE = re.compile(r"^(?:p?lease|kindly|now|first|then|请您?|麻烦)\s*")
 _CHINESE = "\u4e00-\u9fff"
 _CHINESE_GAP = re.compile(rf"(?<=[{_CHINESE}])\s+(?=[{_CHINESE}])")
 _ARTICLE = re.compile(
-    r"^(?:an?|the|some|any)\s+|^(?:一|两|三|几)(?:只|个|条|匹|辆|艘|架|张|朵|座|把|台|头)|^(?:一|任何)"
+    rf"^(?:(?:an?|the|some|any|both|two|three|four|[2-4])\s+)+|^[一两二三四几1-4][{MEASURES}]|^(?:一|任何)"
 )
 
 
@@ -63,6 +63,8 @@ def _thing(rule: Rule, words: str, count: int | None) -> Question:
     """A thing that is only named keeps the rule; one that is described as well is refused as such."""
     bare = _ARTICLE.sub("", words.strip()).strip()
     noun = noun_of(bare)
+    if rule is Rule.NAMED_TILES and count is not None:
+        return Question(Rule.DESCRIBED, words.strip(), count)  # how many there are is not looked at
     if noun is not None:
         return Question(rule, noun, count)
     return Question(rule if _is_plain(bare) else Rule.DESCRIBED, bare, count)

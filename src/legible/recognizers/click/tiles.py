@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +18,7 @@ from legible.tasks import ClickAnswer
 Floats = NDArray[np.float32]
 
 GRID_LABELS = {noun: label for label, names in LABELS.items() for name in names if (noun := noun_of(name))}
+LARGEST = 512  # pixels a side; the networks look at 128
 # How often a picture shows what is asked for: about three in nine.
 SHARE = 1 / 3
 # Evidence was fitted picture by picture, seen once; sets of pictures turn out right more often than it says.
@@ -31,15 +33,29 @@ def tile_nouns() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*grid, *names.known_in_tiles())))
 
 
+def shrunk(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(h, w, 3) with sides of at most `LARGEST` pixels: sixteen as sent may take half a gigabyte."""
+    height, width = picture.shape[:2]
+    size = (min(width, LARGEST), min(height, LARGEST))
+    if size == (width, height):
+        return picture
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def name_tiles(
-    pictures: Sequence[NDArray[np.uint8]], noun: str, label: str, threshold: float | None = None
+    pictures: Sequence[NDArray[np.uint8]],
+    noun: str,
+    label: str,
+    size: tuple[int, int],
+    threshold: float | None = None,
 ) -> ClickAnswer:
-    """Which (h, w, 3) pictures show the thing; with a `threshold`, those that are at least as sure.
+    """Which (h, w, 3) pictures show the thing; with a `threshold`, those that are at least as sure. `size` is
+    width and height of each as it was sent.
 
     Raises `RecognitionFailed` without one, when the likeliest set is too unsure.
     """
     evidence = _evidence(pictures, noun)
-    return decode_tiles(evidence, label, pictures[0].shape[1::-1], threshold)
+    return decode_tiles(evidence, label, size, threshold)
 
 
 def _evidence(pictures: Sequence[NDArray[np.uint8]], noun: str) -> Floats:
@@ -50,7 +66,7 @@ def _evidence(pictures: Sequence[NDArray[np.uint8]], noun: str) -> Floats:
 
 
 def decode_tiles(
-    evidence: Floats, label: str, size: tuple[int, ...], threshold: float | None = None
+    evidence: Floats, label: str, size: tuple[int, int], threshold: float | None = None
 ) -> ClickAnswer:
     """From (n,) log likelihood ratios to which pictures fit."""
     odds = np.exp(np.clip(evidence.astype(np.float64), -30, 30)) * SHARE / (1 - SHARE)
@@ -65,4 +81,4 @@ def decode_tiles(
         )
     fits = tuple(bool(chance >= (0.5 if threshold is None else threshold)) for chance in chances)
     confidences = tuple(round(float(chance), 4) for chance in chances)
-    return ClickAnswer(label, round(sure, 4), (size[0], size[1]), objects=fits, confidences=confidences)
+    return ClickAnswer(label, round(sure, 4), size, objects=fits, confidences=confidences)

@@ -189,9 +189,16 @@ POINT = tuple(
     )
 )
 
+# Chinese words between a number and a thing.
+MEASURES = "只个条匹辆艘架张朵座把台头"
+# One thing that English calls a pair.
+PAIRED = "glasses|sunglasses|scissors|pants|trousers|jeans|shorts|headphones|binoculars|pliers|goggles"
 # How many are asked for, when a question says.
 COUNTS: tuple[tuple[int, re.Pattern[str]], ...] = (
-    (2, re.compile(r"\b(?:two|2|pair)\b(?<!a pair)|两个|二个|2个|两条|2 ?座|两张|成对的两")),
-    (3, re.compile(r"\b(?:three|3)\b|三个|3个|三张")),
-    (4, re.compile(r"\b(?:four|4)\b|四个|4个")),
+    (
+        2,
+        re.compile(rf"\b(?:two|both|2|pair)\b(?<!a pair)(?! of (?:{PAIRED}))|[两二2] ?[{MEASURES}]|成对的两"),
+    ),
+    (3, re.compile(rf"\b(?:three|3)\b|[三3] ?[{MEASURES}]")),
+    (4, re.compile(rf"\b(?:four|4)\b|[四4] ?[{MEASURES}]")),
 )

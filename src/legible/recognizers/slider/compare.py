@@ -36,7 +36,9 @@ def changed(background: NDArray[np.uint8], whole: NDArray[np.uint8]) -> list[Pla
         # The 3x3 mean has widened the box by one pixel on each side.
         Place((x + 1, y + 1, w - 2, h - 2), float(share) / total)
         for (x, y, w, h, _), share in zip(stats[1:].tolist(), sums[1:], strict=True)
-        if w >= SMALLEST * width and h >= SMALLEST * height and w * h <= LARGEST * width * height
+        if w > max(2, SMALLEST * width)
+        and h > max(2, SMALLEST * height)
+        and w * h <= LARGEST * width * height
     ]
     grey = cv2.absdiff(*(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (background, whole)))
     clear = [place for place in places if _stands_out(place, grey)]  # type: ignore[arg-type]
