@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input insta
 
 # When the system's Python was upgraded, what is in .venv belongs to the one before: it is made anew.
 ifneq ($(wildcard $(VENV)),)
-ifneq ($(shell $(BIN)/python -c 'import pip' 2>&1),)
+ifneq ($(shell ($(BIN)/python -c 'import pip' >/dev/null 2>&1) || echo gone),)
 $(shell rm -rf $(VENV))
 endif
 endif
