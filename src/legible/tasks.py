@@ -76,8 +76,8 @@ class Task:
     """One thing to recognize: encoded pictures (PNG, JPEG, GIF, BMP or WebP;
     one unless the kind is click) and options.
 
-    `threshold` (0-1) is the confidence below which the recognizer refuses; None takes the calibrated default.
-    `limits` are those of each picture.
+    `threshold` (0-1) is the confidence below which the recognizer refuses, or from which a tile is chosen;
+    None takes the calibrated default. `limits` are those of each picture.
     """
 
     kind: Kind

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legible.console.formats import milliseconds, money, parse_money, percent, plain_money, zone, zone_names
+from legible.console.formats import (
+    milliseconds,
+    money,
+    number,
+    parse_money,
+    percent,
+    plain_money,
+    zone,
+    zone_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +42,17 @@ def test_what_is_shown_can_be_typed_in_again(micros) -> None:
 @pytest.mark.parametrize("text", ["", "ten", "-1", "NaN", "sNaN", "Infinity", "1e400", "0.0000001", "¥"])
 def test_what_is_no_amount_is_refused(text) -> None:
     assert parse_money(text) is None
+
+
+@pytest.mark.parametrize("text", ["1234.5", "¥1,234.50", "￥1234.5", " ￥ 1,234.5 "])
+def test_an_amount_may_have_the_sign_of_either_keyboard(text) -> None:
+    assert parse_money(text) == 1_234_500_000
+
+
+def test_a_number_has_separators_and_no_exponent() -> None:
+    assert [number(value) for value in (0, 0.5, 100, 1_234_567, 2e6)] == [
+        "0", "0.5", "100", "1,234,567", "2,000,000"
+    ]  # fmt: skip
 
 
 def test_durations_and_shares() -> None:

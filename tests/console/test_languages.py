@@ -144,8 +144,8 @@ NAMES = {
     "CDN", "CI", "CSV", "Cloud", "Cookie", "Data", "GIF", "Go", "HTTP", "IP",
     "Idempotency", "JPEG", "JSON", "Java", "JavaScript", "Key", "KiB", "Legible", "MiB", "OpenAPI", "PHP",
     "Content", "GET", "PNG", "POST", "PUT", "Prometheus", "Python", "RFC", "Retry", "Type", "URL", "UTC",
-    "WebP", "base", "captchaapi", "com", "createTask", "curl", "digits", "hcaptcha", "letters", "lower", "ms",
-    "upper",
+    "WebP", "base", "captchaapi", "com", "createTask", "curl", "ddddocr", "digits", "hcaptcha", "letters",
+    "lower", "ms", "upper",
 }  # fmt: skip
 
 

@@ -9,9 +9,12 @@ import httpx
 import pytest
 
 from legible import ledger
+from legible.clock import now_ms
 from legible.console import measured
+from legible.errors import Unavailable
 from legible.kept_images import DAY_MS, KeptImages
-from legible.tasks import Kind
+from legible.keys import KeyRules
+from legible.tasks import Answer, Kind, Task
 from tests.console.conftest import PASSWORD, Person, Site
 from tests.console.fakes import UNREADABLE_SIZE
 
@@ -116,6 +119,71 @@ def test_a_rotated_key_goes_on_beside_the_new_one_and_a_deleted_one_does_not(mem
     assert [member.call(key).status_code for key in (old, new)] == [200, 401]
 
 
+def test_saving_a_key_changes_nothing_that_was_left_as_it_was(member: Person) -> None:
+    member.new_key("Exact", spend_cap="1234567.891", expires="2099-12-31")
+    keys, key_id = member.site.parts.keys, member.key_id()
+    for expires_ms in (now_ms() + 3_600_000, now_ms() - 60_000, 4_102_444_800_123):
+        rules = KeyRules(expires_ms=expires_ms, spend_cap_micros=1_234_567_891_000)
+        keys.update(key_id, "Exact", rules, member.account_id)
+        page = member.get(f"/console/keys/{key_id}").text
+        form = {
+            name: re.search(rf'name="{name}"[^>]* value="([^"]*)"', page)[1]
+            for name in ("expires", "spend_cap")
+        }
+        least = re.search(r'min="([^"]*)"', page)[1]
+        assert least <= form["expires"]
+        sent = form | {"name": "Renamed", "rate": "", "addresses": "", "which_kinds": "all"}
+        assert member.post(f"/console/keys/{key_id}", sent).status_code == 303
+        kept = keys.get(key_id, member.account_id)
+        assert (kept.name, kept.expires_ms, kept.spend_cap_micros) == (
+            "Renamed",
+            expires_ms,
+            1_234_567_891_000,
+        )
+
+
+def test_an_expired_key_is_not_rotated_into_another_expired_one(member: Person) -> None:
+    member.new_key("Old")
+    key_id = member.key_id()
+    rules = KeyRules(expires_ms=now_ms() - 1000)
+    member.site.parts.keys.update(key_id, "Old", rules, member.account_id)
+    assert "/rotate" not in member.get(f"/console/keys/{key_id}").text
+    assert member.post(f"/console/keys/{key_id}/rotate", {"overlap": "24"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "page"),
+    [
+        ("/console/balance/redeem", {"code": "WRONG"}, "/console/balance"),
+        ("/console/balance/threshold", {"threshold": "much"}, "/console/balance"),
+        ("/console/settings/password", {"password": "wrong", "new_password": "x"}, "/console/settings"),
+        ("/console/keys", {"name": ""}, "/console/keys"),
+    ],
+)
+def test_after_a_wrong_form_the_language_can_be_changed(
+    member: Person, path: str, form: dict[str, object], page: str
+) -> None:
+    answer = member.post(path, form)
+    assert answer.status_code == 400
+    assert f'next={page}"' in answer.text.replace("%2F", "/")
+    assert "autofocus" in answer.text
+    assert all(str(value) in answer.text for name, value in form.items() if name in ("code", "threshold"))
+
+
+def test_a_type_is_changed_in_its_own_place_and_a_new_one_needs_a_free_id(site: Site) -> None:
+    admin = site.administrator()
+    row = {"id": "50200", "kind": "text", "name_en": "Words", "name_zh": "字", "price": "much"}
+    page = admin.post("/admin/types", row | {"row": "50200"})
+    assert page.status_code == 400
+    own = page.text.partition('id="type-50200-kind"')[2].partition("</form>")[0]
+    assert 'value="much"' in own
+    assert "checked" not in own
+    assert page.text.count('value="much"') == 1
+    taken = admin.post("/admin/types", row | {"price": "1"})
+    assert "There is a type with this id already" in taken.text
+    assert site.parts.prices.rows()[0].name_en != "Words"
+
+
 def test_a_trial_key_ends_by_itself_and_can_spend_little(member: Person) -> None:
     token = member.csrf()
     answer = member.client.post("/console/keys/trial", headers={"x-csrf-token": token}, data={})
@@ -180,6 +248,7 @@ def test_a_changed_price_holds_for_the_next_call(site: Site, member: Person) -> 
     member.new_key()
     admin = site.administrator()
     row = {"id": "50200", "kind": "text", "name_en": "general letters and digits", "name_zh": "通用数英"}
+    row["row"] = row["id"]
     assert admin.post("/admin/types", row | {"price": "0.002", "enabled": "1"}).status_code == 303
     member.call()
     assert balance(member) == 998_000
@@ -268,7 +337,8 @@ def test_the_downloaded_data_is_all_and_has_no_secret(member: Person) -> None:
     text = member.get("/console/settings/data.json").text
     data = json.loads(text)
     assert data["account"]["email"] == member.email
-    assert [len(data[part]) for part in ("keys", "calls", "entries")] == [1, 1, 2]
+    parts = ("keys", "browsers", "wrong_answers", "calls", "entries")
+    assert [len(data[part]) for part in parts] == [1, 1, 0, 1, 2]
     assert sum(entry["amount_micros"] for entry in data["entries"]) == data["account"]["balance_micros"]
     assert key not in text
     assert "sha256" not in text
@@ -279,12 +349,18 @@ def test_a_deleted_account_leaves_amounts_without_a_name(site: Site, member: Per
     member.new_key()
     member.call()
     account_id = member.account_id
+    admin = site.administrator()
+    admin.post(f"/admin/users/{account_id}/rate", {"rate": "5"})
+    assert member.email in admin.get("/admin/audit").text
     assert member.post("/console/settings/delete", {"password": "wrong"}).status_code == 400
     assert member.post("/console/settings/delete", {"password": PASSWORD}).status_code == 303
     assert member.get("/console").status_code == 303
     assert member.call().status_code == 401
     account = site.parts.accounts.get(account_id)
     assert account.email == f"deleted-{account_id}@invalid"
+    audit = admin.get("/admin/audit").text
+    assert account.email in audit
+    assert f">{member.email}<" not in audit
     assert (account.password_hash, account.is_enabled) == (None, False)
     assert ledger.check(site.parts.database).problems == ()
     again = {"email": member.email, "password": PASSWORD}
@@ -335,6 +411,18 @@ def test_the_landing_page_reads_its_own_samples_and_nothing_else(site: Site) -> 
     assert visitor.get(f"/demo/{file}.json").json()["answer"]["text"]
     assert visitor.get("/demo/..%2f..%2fapp.css.json").status_code == 404
     assert visitor.get("/demo/secret.png.json").status_code == 404
+
+
+def test_an_example_that_is_refused_says_why_in_the_visitors_language(site: Site, monkeypatch) -> None:
+    async def full(task: Task) -> Answer:
+        raise Unavailable("the queue is full")
+
+    file = re.search(r'data-file="([^"]+)"', site.visitor().get("/").text)[1]
+    monkeypatch.setattr(site.parts.engine, "recognize", full)
+    for language, sentence in (("en", "its queue is full"), ("zh-CN", "队列已满")):
+        answer = site.visitor(**{"accept-language": language}).get(f"/demo/{file}.json").json()
+        assert answer["refused"] == "unavailable"
+        assert sentence in answer["cause"]
 
 
 def test_try_it_is_told_why_a_call_was_refused_in_the_visitors_language(site: Site) -> None:

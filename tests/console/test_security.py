@@ -135,6 +135,17 @@ def test_every_form_needs_its_token(site: Site, member: Person, pages) -> None:
     site.parts.accounts.set_admin(member.account_id, False)
 
 
+def test_the_token_of_a_planted_visit_forges_no_form_of_a_member(site: Site, member: Person) -> None:
+    visitor = site.visitor()
+    token = visitor.csrf("/login")
+    member.client.cookies.set("legible_visit", visitor.client.cookies["legible_visit"])
+    for path in ("/console/keys", "/logout", "/login"):
+        answer = member.client.post(path, data={"csrf": token, "name": "forged"})
+        assert answer.status_code == 403, path
+        assert "This form is too old" in answer.text, path
+    assert member.post("/console/keys", {"name": "own"}).status_code == 200
+
+
 def test_cookies_and_headers_are_strict(site: Site) -> None:
     visitor = site.visitor(**{"x-forwarded-proto": "https"})
     page = visitor.get("/login")
@@ -251,6 +262,22 @@ def test_a_picture_that_cannot_be_read_explains_itself_in_the_log(site: Site, me
     page = member.get(f"/console/calls/{reply.json()['trace_id']}").text
     for sentence in ("Not readable", "lower the threshold", "None: it cost nothing."):
         assert sentence in page
+
+
+@pytest.mark.parametrize("number", ["9" * 20, "-" + "9" * 20, "9" * 5000])
+def test_a_number_that_no_row_can_have_is_not_found(site: Site, pages, number: str) -> None:
+    admin = site.administrator()
+    admin.new_key()
+    admin.call()
+    token, log_id = admin.csrf(), admin.log_ids()[0]
+    paths = [(method, path) for method, path in pages if "_id}" in path or "{place}" in path]
+    assert len(paths) > 10
+    for method, path in paths:
+        target = re.sub(r"{\w+}", number, path.replace("{reference}", log_id))
+        body = {"csrf": token} if method == "POST" else None
+        assert admin.client.request(method, target, data=body).status_code == 404, (method, path)
+    for path in ("/console/balance", "/admin", "/admin/codes", "/admin/audit"):
+        assert admin.get(f"{path}?before={number}").status_code == 404, path
 
 
 def test_a_page_that_is_not_there_carries_the_trace_id(site: Site) -> None:

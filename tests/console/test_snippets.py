@@ -64,20 +64,30 @@ OPTIONS: dict[str, Any] = {
     "piece": "@piece", "question": QUESTION, "top": 3, "origin": "top-left",
 }  # fmt: skip
 SAYS = {Kind.TEXT: "=1+", Kind.ARITHMETIC: "8", Kind.SLIDER: "120", Kind.GRID: "0.99"}
+BARE: dict[Kind, Options] = {
+    Kind.ARITHMETIC: ArithmeticOptions(),
+    Kind.TEXT: TextOptions(),
+    Kind.SLIDER: SliderOptions(),
+    Kind.GRID: GridOptions("/m/01pns0"),
+    Kind.CLICK: ClickOptions(QUESTION),
+}
 ONE, SEVERAL = "120", "0.8"  # what a click says of one picture, and of several
 PICTURE, SECOND, PIECE = draw(size=(300, 300)), draw("Q", size=(300, 300)), draw("P", size=(45, 45))
-# How many pictures go with each: of the operations of a click, both forms.
+# How many pictures go with each, of the operations of a click both forms, and whether every option is filled.
 CALLS = [
-    (page.kind, operation, count)
+    (page.kind, operation, count, is_full)
     for page in KINDS.values()
     for operation in page.operations
-    for count in ((1, 2) if page.kind is Kind.CLICK else (1,))
+    for count, is_full in ((1, True), (2, True), (1, False))
+    if count == 1 or page.kind is Kind.CLICK
+    if is_full or operation.dialect == "v1"  # whose options are an object of their own
 ]
 
 
-def options_of(kind: Kind, operation: Operation) -> dict[str, Any]:
-    """A value for every field that the page shows."""
-    chosen = {option.field: OPTIONS[option.field] for option in operation.options}
+def options_of(kind: Kind, operation: Operation, is_full: bool) -> dict[str, Any]:
+    """A value for every field that the page shows, or only for those that must have one."""
+    shown = [option for option in operation.options if is_full or option.is_required]
+    chosen = {option.field: OPTIONS[option.field] for option in shown}
     return chosen | ({"question": "/m/01pns0"} if kind is Kind.GRID else {})
 
 
@@ -111,8 +121,8 @@ def written(site: Site, tmp_path_factory: pytest.TempPathFactory) -> list[dict[s
     member = site.member()
     site.parts.accounts.top_up(member.account_id, 100_000_000, "for the tests")
     calls = [
-        {"operation": asdict(each), "options": options_of(kind, each), "count": count}
-        for kind, each, count in CALLS
+        {"operation": asdict(each), "options": options_of(kind, each, is_full), "count": count}
+        for kind, each, count, is_full in CALLS
     ]
     asked = json.dumps({"base": site.url, "key": member.new_key(), "calls": calls})
     found: list[dict[str, str]] = json.loads(run(("node", "write.mjs"), folder, asked))
@@ -137,8 +147,10 @@ def run(command: Sequence[str], folder: Path, given: str | None = None) -> str:
     return ran.stdout
 
 
-def expected(kind: Kind, operation: Operation, count: int) -> Task:
+def expected(kind: Kind, operation: Operation, count: int, is_full: bool) -> Task:
     """What must reach the recognizer, whatever the language."""
+    if not is_full:
+        return Task(kind, (PICTURE,), BARE[kind])
     fields = {option.field for option in operation.options}
     options: dict[Kind, Options] = {
         Kind.ARITHMETIC: ArithmeticOptions(),
@@ -161,13 +173,13 @@ def test_the_code_makes_the_call_that_the_page_makes(
     for file, image in (("captcha", PICTURE), ("captcha-1", PICTURE), ("captcha-2", SECOND)):
         (tmp_path / f"{file}.png").write_bytes(image)
     (tmp_path / "piece.png").write_bytes(PIECE)
-    for (kind, operation, count), code in zip(CALLS, written, strict=True):
+    for (kind, operation, count, is_full), code in zip(CALLS, written, strict=True):
         (tmp_path / name).write_text(code[language], "utf-8")
         tasks.clear()
         said = [run(command, tmp_path) for command in commands][-1]
         says = SAYS.get(kind, ONE if count == 1 else SEVERAL)
         assert says in said, f"{kind} in the dialect {operation.dialect}: {said}"
-        assert tasks == [expected(kind, operation, count)]
+        assert tasks == [expected(kind, operation, count, is_full)]
 
 
 def test_every_language_of_the_page_is_run(written: list[dict[str, str]]) -> None:

@@ -280,6 +280,61 @@ def test_what_is_chosen_last_is_what_is_sent(site: Site, chromium) -> None:
         expect(page.locator("#snippet")).not_to_contain_text("piece")
 
 
+def test_what_was_filled_in_outlives_a_change_of_dialect(site: Site, chromium, tmp_path) -> None:
+    Image.new("RGB", (45, 45), "white").save(tmp_path / "own.png")
+    with opened(chromium, "en") as (_, page):
+        sign_up(site, page)
+        page.goto(f"{site.url}/console/try?kind=click&dialect=acedata")
+        expect(page.locator("#option-question")).not_to_have_value("")
+        page.fill("#option-question", "click on the elephant")
+        for dialect in ("v1", "createtask", "acedata"):
+            page.select_option("#dialect", dialect)
+            expect(page.locator("#option-question")).to_have_value("click on the elephant")
+            expect(page.locator("#snippet")).to_contain_text("click on the elephant")
+
+        page.click('[data-kind="slider"]')
+        piece, sample = page.locator("#option-piece"), page.locator('[data-file-of="piece"]')
+        expect(sample).to_have_text("slider-1-piece.png")
+        piece.set_input_files(tmp_path / "own.png")
+        for dialect in ("v1", "createtask", "captchaapi"):
+            page.select_option("#dialect", dialect)
+            expect(sample).to_have_text("")
+            assert piece.evaluate("input => input.files[0].name") == "own.png"
+            expect(page.locator("#snippet")).to_contain_text("piece")
+        page.set_input_files("#file", tmp_path / "own.png")
+        expect(page.locator("#picked")).to_contain_text("own.png")
+        expect(page.locator("#snippet")).to_contain_text("piece")
+        piece.set_input_files([])
+        expect(page.locator("#snippet")).not_to_contain_text("piece.png")
+        piece.set_input_files(tmp_path / "own.png")
+        page.click('[data-file="slider-2.jpg"]')
+        expect(page.locator("#picked")).to_contain_text("slider-2.jpg")
+        assert piece.evaluate("input => input.files.length") == 0
+        expect(page.locator("#snippet")).not_to_contain_text("piece.png")
+
+
+def test_a_call_is_run_again_with_its_question(site: Site, chromium) -> None:
+    with opened(chromium, "en") as (_, page):
+        sign_up(site, page)
+        page.goto(f"{site.url}/console/settings")
+        follow(page, "#images button")
+        make_key(site, page)
+        for kind, question in (("grid", "/m/01pns0"), ("click", "the odd one"), ("slider", None)):
+            page.goto(f"{site.url}/console/try?kind={kind}&dialect=v1")
+            expect(page.locator("#base64")).not_to_have_value("")
+            read(page)
+            follow(page, "#facts a")
+            follow(page, f'.actions a[href*="kind={kind}"]')
+            if question:
+                expect(page.locator("#option-question")).to_have_value(question)
+                expect(page.locator("#snippet")).to_contain_text(question)
+            else:
+                expect(page.locator("#state")).to_contain_text("A picture of the piece is not kept")
+            page.click("#run")
+            page.wait_for_selector("#facts[data-cost]")
+            expect(page.locator("#outcome")).to_have_attribute("data-status", "200")
+
+
 PAGES = [
     "/pricing", "/benchmarks", "/guide/quick-start", "/guide/errors", "/nothing", "/console", "/console/try",
     "/console/keys", "/console/calls", "/console/statistics", "/console/balance", "/console/settings",
@@ -437,6 +492,17 @@ def test_an_example_on_the_landing_page_is_read_and_drawn(site: Site, chromium) 
         page.click('[data-kind="text"]')
         expect(page.locator("#outcome")).to_have_text(HOSTILE)
         assert page.locator(".character").count() == len(HOSTILE)
+
+
+def test_too_many_examples_in_a_minute_are_not_blamed_on_the_connection(site: Site, chromium) -> None:
+    with opened(chromium, "en") as (_, page):
+        page.goto(site.url)
+        page.click('[data-kind="text"]')
+        expect(page.locator("#outcome")).to_have_text(HOSTILE)
+        page.route("**/demo/*.json", lambda route: route.fulfill(status=429))
+        page.click('[data-kind="text"]')
+        expect(page.locator("#took")).to_contain_text("Too many attempts")
+        expect(page.locator("#outcome")).to_have_text("")
 
 
 def test_each_kind_asks_in_its_own_words(site: Site, chromium) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -26,7 +26,7 @@ from legible.console.routes import (
     statistics,
     try_it,
 )
-from legible.console.web import SeeOther, environments, trace_id, visit
+from legible.console.web import SeeOther, environments, short_ids, trace_id, visit
 from legible.db.session import Database
 from legible.engine import Engine
 from legible.errors import Refusal, Unavailable
@@ -81,7 +81,7 @@ def build(
         environments(str(HERE / "templates")),
     )
     for page in PAGES:
-        app.include_router(page.router)
+        app.include_router(page.router, dependencies=[Depends(short_ids)])
     app.mount("/static", StaticFiles(directory=HERE / "static"))
 
     async def http_error(request: Request, error: Exception) -> Response:

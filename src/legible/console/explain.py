@@ -43,8 +43,8 @@ EXPLANATIONS = {
     ),
     "wrong_method": Explanation(
         mark("Wrong method"),
-        mark("The path is there, but not for GET, PUT or the like."),
-        mark("Send it as POST."),
+        mark("The path is there, but not for this method."),
+        mark("The message names the method that this path takes. Use that one."),
     ),
     "wrong_content_type": Explanation(
         mark("Wrong content type"),

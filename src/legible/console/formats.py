@@ -29,8 +29,9 @@ def plain_money(micros: int) -> str:
 
 def parse_money(text: str, *, most: int = 10**9 * MICROS) -> int | None:
     """Micros of a typed amount of yuan; None unless it is from 0 to `most` with at most six decimals."""
+    # A Chinese keyboard types the wide sign.
     try:
-        micros = Decimal(text.strip().lstrip("¥").replace(",", "")) * MICROS
+        micros = Decimal(text.strip().lstrip("¥￥").replace(",", "")) * MICROS
     except InvalidOperation:
         return None
     if not micros.is_finite() or micros != micros.to_integral_value() or not 0 <= micros <= most:
@@ -86,6 +87,11 @@ def percent(part: float, whole: float) -> str:
 def count(value: int) -> str:
     """A number with separators."""
     return f"{value:,}"
+
+
+def number(value: float) -> str:
+    """The same for what may be a fraction: "1,234,567", "0.5"."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 def size(octets: int) -> str:

@@ -72,7 +72,20 @@ THRESHOLD = Option(
     mark("0 to 1. Under it the answer is “not readable”, for free. Empty: the calibrated one."),
     "number",
 )
-V1_THRESHOLD = replace(THRESHOLD, field="threshold")
+GRID_THRESHOLD = replace(
+    THRESHOLD,
+    hint=mark(
+        "0 to 1. Every tile at or over it is answered, and charged even if there is none. "
+        "Empty: the likeliest tiles."
+    ),
+)
+CLICK_THRESHOLD = replace(
+    THRESHOLD,
+    hint=mark(
+        "0 to 1. Under it the answer is “not readable”, for free; of several pictures, each one at or over "
+        "it is answered, and charged even if there is none. Empty: the calibrated one."
+    ),
+)
 TEXT_OPTIONS = (
     Option(
         "charset", mark("Characters"), mark("digits, letters, lower, upper, or the characters themselves")
@@ -108,12 +121,13 @@ def _createtask(type_: str, fields: dict[str, object], *options: Option) -> Oper
     return Operation("createtask", "/createTask", {"clientKey": "@key", "task": task}, None, options)
 
 
-def _v1(kind: str, *options: Option) -> Operation:
+def _v1(kind: str, *options: Option, threshold: Option = THRESHOLD) -> Operation:
     pictures = {"images": "@images"} if kind == "click" else {"image": "@image"}
     body: dict[str, object] = {"kind": kind, **pictures}
     body |= {"options": {"@options": None}} if options else {}
+    body |= {"threshold": "@option"}
     return Operation(
-        "v1", "/v1/recognitions", body | {"threshold": "@option"}, BEARER, (*options, V1_THRESHOLD)
+        "v1", "/v1/recognitions", body, BEARER, (*options, replace(threshold, field="threshold"))
     )
 
 
@@ -144,7 +158,7 @@ KINDS = {
             Kind.ARITHMETIC,
             mark("Arithmetic"),
             mark("A sum in a picture; the answer is its value."),
-            mark("Plus, minus, times and divided, also in Chinese, with numbers of one or two digits."),
+            mark("Plus, minus, times and divided, with numbers up to 9999, or up to 99 in Chinese."),
             (
                 _captchaapi(50100, THRESHOLD),
                 _createtask("ImageToTextTask", {"body": "@image", "math": True}, THRESHOLD),
@@ -183,9 +197,9 @@ KINDS = {
             mark("Which tiles of a grid show the object that is asked for."),
             mark("Pictures of 100, 300 or 450 pixels a side, and the 17 objects of the reference page."),
             (
-                _acedata("recaptcha2", {"image": "@image"}, *GRID_OPTIONS, THRESHOLD),
-                _createtask("ReCaptchaV2Classification", {"image": "@image"}, *GRID_OPTIONS, THRESHOLD),
-                _v1("grid", *GRID_OPTIONS),
+                _acedata("recaptcha2", {"image": "@image"}, *GRID_OPTIONS, GRID_THRESHOLD),
+                _createtask("ReCaptchaV2Classification", {"image": "@image"}, *GRID_OPTIONS, GRID_THRESHOLD),
+                _v1("grid", *GRID_OPTIONS, threshold=GRID_THRESHOLD),
             ),
             (
                 Sample("grid-1.webp", "2, 4, 8", {"question": "/m/014xcs"}),
@@ -204,10 +218,12 @@ KINDS = {
                     {"queries": "@images"},
                     CLICK_QUESTION,
                     Option("origin", mark("Origin"), type="choice", choices=("bottom-left", "top-left")),
-                    THRESHOLD,
+                    CLICK_THRESHOLD,
                 ),
-                _createtask("HCaptchaClassification", {"queries": "@images"}, CLICK_QUESTION, THRESHOLD),
-                _v1("click", CLICK_QUESTION),
+                _createtask(
+                    "HCaptchaClassification", {"queries": "@images"}, CLICK_QUESTION, CLICK_THRESHOLD
+                ),
+                _v1("click", CLICK_QUESTION, threshold=CLICK_THRESHOLD),
             ),
             (
                 Sample(

@@ -13,6 +13,7 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.routing import Match
 
 from legible.clock import now_ms
 from legible.console import explain, formats, kinds, sessions
@@ -26,6 +27,7 @@ THEME_COOKIE = "legible_theme"
 YEAR_SECONDS = 365 * 24 * 3600
 MAX_FORM_BYTES = 64 * 1024
 MAX_VALUE_CHARACTERS = 4000
+MAX_ID_DIGITS = 18
 
 
 class SeeOther(Exception):  # noqa: N818 - a redirect, not an error
@@ -140,13 +142,24 @@ class Visit:
         kept.pop("done", None)
         return self.request.url.path + (f"?{urlencode(kept)}" if kept else "")
 
+    def _page_path(self) -> str:
+        """Where this page can be read again: for a form's answer, the page that the form is on."""
+        path = self.request.url.path
+        while self.request.method != "GET" and "/" in path.strip("/") and not self._can_be_read(path):
+            path = path.rpartition("/")[0]
+        return path
+
+    def _can_be_read(self, path: str) -> bool:
+        scope = dict(self.request.scope) | {"path": path, "method": "GET"}
+        return any(route.matches(scope)[0] is Match.FULL for route in self.request.app.routes)
+
     def page(self, template: str, status: int = 200, **values: object) -> Response:
         """The page, rendered for this visitor."""
-        path = self.request.url.path + (f"?{self.request.url.query}" if self.request.url.query else "")
+        query = self.request.url.query if self.request.method == "GET" else ""
         context: dict[str, object] = {
             "account": self.person,
             "theme": self.theme,
-            "path": path if self.request.method == "GET" else self.request.url.path,
+            "path": self._page_path() + (f"?{query}" if query else ""),
             "csrf_field": self.csrf_field,
             "csrf": sessions.csrf_token(self.cookie),
             "time": self.time,
@@ -238,19 +251,17 @@ class Form(dict[str, str]):
         return int(text) if text.isascii() and text.isdigit() and low <= int(text[:18]) <= high else None
 
 
-async def form(request: Request) -> Form:
+async def form(request: Request, visit: VisitDep) -> Form:
     """The posted form, after its CSRF token was checked. Raises 400, 403 or 413."""
     if int(request.headers.get("content-length") or MAX_FORM_BYTES + 1) > MAX_FORM_BYTES:
         raise HTTPException(413)
     async with request.form(max_files=0, max_fields=200) as posted:
         values = {name: value for name, value in posted.multi_items() if isinstance(value, str)}
         lists = {f"{name}[]": ",".join(str(v) for v in posted.getlist(name)) for name in posted}
-    cookie = request.cookies.get(sessions.COOKIE) or ""
-    visitor = request.cookies.get(sessions.VISIT_COOKIE) or ""
+    # While somebody is logged in only their session counts: a neighbouring host can plant the other cookie.
+    cookies = (visit.cookie, "" if visit.person else request.cookies.get(sessions.COOKIE, ""))
     token = values.pop("csrf", "") or request.headers.get("x-csrf-token", "")
-    if not any(
-        c and hmac.compare_digest(sessions.csrf_token(c).encode(), token.encode()) for c in (cookie, visitor)
-    ):
+    if not any(c and hmac.compare_digest(sessions.csrf_token(c).encode(), token.encode()) for c in cookies):
         raise HTTPException(403)
     if any(len(value) > MAX_VALUE_CHARACTERS for value in values.values()):
         raise HTTPException(413)
@@ -259,6 +270,13 @@ async def form(request: Request) -> Form:
 
 FormDep = Annotated[Form, Depends(form)]
 Handler = Callable[..., Response]
+
+
+def short_ids(request: Request) -> None:
+    """A number that is too long for a row's id names nothing; the databases' drivers break on it."""
+    ids = [value for name, value in request.path_params.items() if name.endswith("_id")]
+    if any(len(each) > MAX_ID_DIGITS for each in (*ids, request.query_params.get("before", ""))):
+        raise HTTPException(404)
 
 
 def trace_id(request: Request) -> str:

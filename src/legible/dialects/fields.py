@@ -10,7 +10,8 @@ Threshold = Annotated[
     Field(
         ge=0,
         le=1,
-        description="a number from 0 to 1: the least confidence that is answered; left out, a calibrated one",
+        description="a number from 0 to 1: the least confidence that is answered, "
+        "or at which a tile or one of several pictures is chosen; left out, a calibrated one",
     ),
 ]
 

@@ -34,6 +34,7 @@ ERRORS = {
     "number": mark("Write a number from 1 to 100."),
     "days": mark("Write a number of days from 1 to 3,650, or nothing."),
     "id": mark("Write a whole number from 1 to 2,147,483,647."),
+    "taken": mark("There is a type with this id already: change it in its own place."),
     "name": mark("Write both names, of at most 100 characters each."),
     "price": mark("Write an amount in yuan, like 0.001, with at most six decimals."),
     "kind": mark("Choose a kind."),
@@ -259,6 +260,7 @@ def save_type(visit: AdminDep, form: FormDep) -> Response:
     kind = known(form["kind"])
     error = (
         "id" if type_id is None
+        else "taken" if not form["row"] and any(row.id == type_id for row in visit.console.prices.rows())
         else "kind" if kind is None
         else "name" if not all(0 < len(form[name]) <= 100 for name in ("name_en", "name_zh"))
         else "price" if price is None

@@ -9,7 +9,7 @@ from legible.console.attempts import REDEEM_BY_ACCOUNT
 from legible.console.formats import parse_money
 from legible.console.i18n import mark
 from legible.console.routes.entrance import TOO_OFTEN, prefer
-from legible.console.web import FormDep, MemberDep, MemberVisit
+from legible.console.web import Form, FormDep, MemberDep, MemberVisit
 from legible.db.tables import Call, Entry
 
 router = APIRouter(prefix="/console/balance")
@@ -36,6 +36,7 @@ def _page(
     status: int = 200,
     error: str = "",
     threshold_error: str = "",
+    form: Form | None = None,
 ) -> Response:
     query = (
         select(Entry, Call.log_id, Call.kind)
@@ -59,17 +60,18 @@ def _page(
             newer=visit.link(before=None) if before is not None else None,
             error=error,
             threshold_error=threshold_error,
+            form=form or Form(),
         )
 
 
 @router.post("/redeem")
 def redeem(visit: MemberDep, form: FormDep) -> Response:
     if not visit.console.attempts.allow(REDEEM_BY_ACCOUNT, str(visit.person.id)):
-        return _page(visit, status=429, error=TOO_OFTEN)
+        return _page(visit, status=429, error=TOO_OFTEN, form=form)
     with visit.console.database.write() as session:
         amount = codes.redeem(session, visit.person.id, form["code"])
     if amount is None:
-        return _page(visit, status=400, error=WORTHLESS)
+        return _page(visit, status=400, error=WORTHLESS, form=form)
     return visit.redirect("/console/balance", "redeemed")
 
 
@@ -77,7 +79,7 @@ def redeem(visit: MemberDep, form: FormDep) -> Response:
 def set_threshold(visit: MemberDep, form: FormDep) -> Response:
     micros = parse_money(form["threshold"]) if form["threshold"] else None
     if form["threshold"] and micros is None:
-        return _page(visit, status=400, threshold_error=NO_AMOUNT)
+        return _page(visit, status=400, threshold_error=NO_AMOUNT, form=form)
     with visit.console.database.write() as session:
         prefer(session, visit.person.id, low_balance_micros=micros)
     return visit.redirect("/console/balance", "saved")

@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from sqlalchemy import func, select
 
@@ -180,7 +181,7 @@ def one_call(visit: MemberDep, reference: str) -> Response:
 
 
 @router.get("/{reference}/images/{place}")
-def kept_image(visit: MemberDep, reference: str, place: int) -> Response:
+def kept_image(visit: MemberDep, reference: str, place: Annotated[int, Path(ge=0, lt=2**31)]) -> Response:
     call = _find(visit, reference)
     with visit.console.database.read() as session:
         image = session.scalar(

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy import func, select
 
 from legible.clock import now_ms
-from legible.console.formats import moment, parse_money
+from legible.console.formats import moment, parse_money, plain_money
 from legible.console.i18n import mark
 from legible.console.kinds import known
 from legible.console.statistics import day_start_ms
@@ -41,15 +41,17 @@ class Invalid(Exception):  # noqa: N818 - shown beside its field
         self.field = field
 
 
-def _rules(visit: MemberVisit, form: Form, *, is_enabled: bool = True) -> KeyRules:
-    """Raises `Invalid`."""
+def _rules(visit: MemberVisit, form: Form, key: ApiKey | None = None) -> KeyRules:
+    """The rules of a form, which for a `key` keeps the moment of an expiry whose day was left as it was.
+    Raises `Invalid`."""
+    is_same_day = key is not None and form["expires"] == as_form(visit, key)["expires"]
     return KeyRules(
-        expires_ms=_expiry(visit, form["expires"]),
+        expires_ms=key.expires_ms if key is not None and is_same_day else _expiry(visit, form["expires"]),
         spend_cap_micros=_cap(form["spend_cap"]),
         kinds=_kinds(form),
         addresses=[line.strip() for line in form["addresses"].split() if line.strip()] or None,
         rate_per_second=_rate(visit, form),
-        is_enabled=is_enabled,
+        is_enabled=key is None or key.is_enabled,
     )
 
 
@@ -111,7 +113,7 @@ def as_form(visit: MemberVisit, key: ApiKey) -> Form:
         {
             "name": key.name,
             "expires": expires,
-            "spend_cap": "" if key.spend_cap_micros is None else f"{key.spend_cap_micros / 1_000_000:g}",
+            "spend_cap": "" if key.spend_cap_micros is None else plain_money(key.spend_cap_micros),
             "which_kinds": "all" if key.kinds is None else "some",
             "kinds[]": ",".join(key.kinds or []),
             "addresses": "\n".join(key.addresses or []),
@@ -199,6 +201,7 @@ def one_key(visit: MemberDep, key_id: int) -> Response:
 
 
 def _one(visit: MemberVisit, key: ApiKey, form: Form, status: int = 200, error: str = "") -> Response:
+    tomorrow = moment(now_ms() + DAY_MS).astimezone(visit.zone).date().isoformat()
     return visit.page(
         "key.html",
         status,
@@ -211,7 +214,7 @@ def _one(visit: MemberVisit, key: ApiKey, form: Form, status: int = 200, error: 
         now=now_ms(),
         kinds=_in_order({*visit.console.engine.kinds, *(Kind(kind) for kind in key.kinds or [])}),
         account_rate=account_rate(visit),
-        tomorrow=moment(now_ms() + DAY_MS).astimezone(visit.zone).date().isoformat(),
+        tomorrow=min(tomorrow, as_form(visit, key)["expires"] or tomorrow),
     )
 
 
@@ -219,7 +222,7 @@ def _one(visit: MemberVisit, key: ApiKey, form: Form, status: int = 200, error: 
 def save_key(visit: MemberDep, form: FormDep, key_id: int) -> Response:
     key = _own(visit, key_id)
     try:
-        rules = _rules(visit, form, is_enabled=key.is_enabled)
+        rules = _rules(visit, form, key)
         visit.console.keys.update(key_id, form["name"], rules, visit.person.id)
     except (Invalid, InvalidField) as refusal:
         return _one(visit, key, form, 400, refusal.field)
@@ -250,7 +253,7 @@ def set_enabled(visit: MemberDep, form: FormDep, key_id: int) -> Response:
 def rotate(visit: MemberDep, form: FormDep, key_id: int) -> Response:
     """A new key with the same rules; the old one goes on for as long as was chosen."""
     key = _own(visit, key_id)
-    if key.revoked_ms is not None:
+    if key.revoked_ms is not None or (key.expires_ms is not None and key.expires_ms <= now_ms()):
         raise HTTPException(404)
     hours = form.number("overlap", 0, 24 * 30) or 0
     made = visit.console.keys.create(visit.person.id, key.name, rules_of(key, is_enabled=True))

@@ -54,7 +54,9 @@ async def run_demo(visit: VisitDep, file: str) -> Response:
     try:
         answer = await visit.console.engine.recognize(demo.task(*found))
     except Refusal as refusal:
-        return JSONResponse({"refused": refusal.code}, headers={"Cache-Control": "no-store"})
+        known = EXPLANATIONS.get(refusal.code, EXPLANATIONS["internal_error"])
+        refused = {"refused": refusal.code, "cause": visit.translate(known.cause)}
+        return JSONResponse(refused, headers={"Cache-Control": "no-store"})
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
     return JSONResponse(
         {"answer": demo.as_json(answer), "milliseconds": milliseconds}, headers={"Cache-Control": "no-store"}

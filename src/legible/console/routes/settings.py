@@ -20,6 +20,7 @@ from legible.console.web import FormDep, MemberDep, MemberVisit
 from legible.db.tables import (
     Account,
     ApiKey,
+    AuditEvent,
     Call,
     Entry,
     KeptImage,
@@ -137,7 +138,9 @@ def download_data(visit: MemberDep) -> Response:
 
 
 def _everything(visit: MemberVisit) -> Iterator[str]:
-    yield '{"account": ' + _json(_account(visit)) + ',\n"keys": ' + _json(_keys(visit)) + ',\n"calls": [\n'
+    yield '{"account": ' + _json(_account(visit)) + ',\n"keys": ' + _json(_keys(visit))
+    yield ',\n"browsers": ' + _json(_browsers(visit)) + ',\n"wrong_answers": ' + _json(_reports(visit))
+    yield ',\n"calls": [\n'
     yield from _joined(_calls(visit))
     yield '],\n"entries": [\n'
     yield from _joined(_entries(visit))
@@ -174,6 +177,27 @@ def _keys(visit: MemberVisit) -> list[dict[str, object]]:
     return [
         {name: getattr(key, name) for name in columns} for key in visit.console.keys.list(visit.person.id)
     ]
+
+
+def _browsers(visit: MemberVisit) -> list[dict[str, object]]:
+    mine = select(WebSession).where(WebSession.account_id == visit.person.id).order_by(WebSession.id)
+    names = ("address", "browser", "created_ms", "seen_ms")
+    with visit.console.database.read() as session:
+        return [{name: getattr(row, name) for name in names} for row in session.scalars(mine)]
+
+
+def _reports(visit: MemberVisit) -> list[dict[str, object]]:
+    mine = (
+        select(WrongAnswer, Call.log_id)
+        .join(Call, Call.id == WrongAnswer.call_id)
+        .where(Call.account_id == visit.person.id)
+        .order_by(WrongAnswer.id)
+    )
+    with visit.console.database.read() as session:
+        return [
+            {"log_id": log_id, "expected": row.expected, "created_ms": row.created_ms}
+            for row, log_id in session.execute(mine)
+        ]
 
 
 def _calls(visit: MemberVisit) -> Iterator[dict[str, object]]:
@@ -213,7 +237,7 @@ def delete_account(visit: MemberDep, form: FormDep) -> Response:
         return _page(visit, 400, "delete", TOO_OFTEN if known is None else WRONG_PASSWORD)
     if visit.person.is_admin and _administrators(visit) < 2:
         return _page(visit, 400, "delete", LAST_ADMINISTRATOR)
-    account_id = visit.person.id
+    account_id, nobody = visit.person.id, f"deleted-{visit.person.id}@invalid"
     for key in visit.console.keys.list(account_id):
         visit.console.keys.revoke(key.id, account_id)
     with visit.console.database.write() as session:
@@ -229,11 +253,12 @@ def delete_account(visit: MemberDep, form: FormDep) -> Response:
             update(ApiKey).where(ApiKey.account_id == account_id).values(name="-", addresses=None)
         )
         session.execute(
+            update(AuditEvent).where(AuditEvent.subject == visit.person.email).values(subject=nobody)
+        )
+        session.execute(
             update(Account)
             .where(Account.id == account_id)
-            .values(
-                email=f"deleted-{account_id}@invalid", password_hash=None, is_enabled=False, is_admin=False
-            )
+            .values(email=nobody, password_hash=None, is_enabled=False, is_admin=False)
         )
         sessions.end_others(session, account_id)
     response = visit.redirect("/")

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from legible.console.charts import Chart, Series
-from legible.console.formats import milliseconds
+from legible.console.formats import milliseconds, number
 from legible.console.i18n import mark
 from legible.console.routes.overview import daily_chart
 from legible.console.statistics import Statistics, collect, today
@@ -52,7 +52,7 @@ def _calls(visit: MemberVisit, found: Statistics) -> Chart:
         Series(visit.translate("Refused"), "bad", [row.refused for row in rows]),
     ]
     labels = _labels({**found.days})
-    return Chart(visit.translate(CALLS), labels, series, lambda value: f"{value:,g}", width=960)
+    return Chart(visit.translate(CALLS), labels, series, number, width=960)
 
 
 def _durations(visit: MemberVisit, found: Statistics) -> Chart:

@@ -16,6 +16,7 @@ WORDS = {
     "answer": mark("Answer"),
     "refused": mark("Refused"),
     "no_image": mark("Choose a sample, or drop a picture here."),
+    "piece_again": mark("A picture of the piece is not kept: add it again."),
     "stays": mark("It stays in this page until you press Run."),
     "no_key": mark("Paste a key first, or take a trial key."),
     "not_image": mark("That is no picture. PNG, JPEG, GIF, BMP and WebP are read."),

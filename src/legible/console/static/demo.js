@@ -11,16 +11,21 @@ async function read(button) {
   const sample = button.querySelector("img");
   const image = { name: sample.alt, url: sample.src, width: sample.naturalWidth, height: sample.naturalHeight };
   at("stage").replaceChildren(picture([image], kind, null, words));
+  for (const old of ["outcome", "characters", "took"]) at(old).replaceChildren();
   at("result").hidden = false;
   try {
     const response = await fetch(`/demo/${file}.json`);
+    if (response.status === 429) {
+      at("took").textContent = words.often;
+      return;
+    }
     if (!response.ok) throw new Error(String(response.status));
-    const { answer, refused, milliseconds } = await response.json();
-    const known = refused ? { refused: words.refused } : fromTasks(answer);
+    const { answer, refused, cause, milliseconds } = await response.json();
+    const known = refused ? { refused: cause } : fromTasks(answer);
     at("stage").replaceChildren(picture([image], kind, known, words));
     at("outcome").textContent = refused ? "" : spoken(known, words);
     at("characters").replaceChildren(...(refused ? [] : characters(known)));
-    at("took").textContent = refused ? words.refused : words.took.replace("{ms}", milliseconds);
+    at("took").textContent = refused ? cause : words.took.replace("{ms}", milliseconds);
   } catch {
     at("took").textContent = words.offline;
   }

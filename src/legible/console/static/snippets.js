@@ -13,7 +13,8 @@ export function shots(count) {
   return Array.from({ length: count }, (_, place) => new Picture(`image${place + 1}`, `captcha-${place + 1}.png`));
 }
 
-// The operation's template with the key, so many pictures and the options filled in.
+// The operation's template with the key, so many pictures and the options filled in. An object that is there for the
+// options alone goes when none of them is filled.
 function fill(template, key, options, count) {
   const own = Object.keys(template).filter((name) => template[name] === "@option");
   if (JSON.stringify(template).includes('"@piece"')) own.push("piece");
@@ -28,6 +29,7 @@ function fill(template, key, options, count) {
       if (name === "@options") return others;
       if (inner === "@option") return name in options ? [[name, options[name]]] : [];
       if (inner === "@piece") return options.piece ? [[name, options.piece]] : [];
+      if (!others.length && JSON.stringify(inner) === '{"@options":null}') return [];
       return [[name, filled(inner)]];
     });
     return Object.fromEntries(entries);
@@ -60,6 +62,7 @@ function literal(value, words, depth = 0) {
   if (Array.isArray(value)) return words.list(value.map((inner) => literal(inner, words, depth + 1)));
   if (value === null) return words.none;
   if (typeof value === "object") {
+    if (!Object.keys(value).length) return words.open + words.close;
     const pairs = Object.entries(value).map(([name, inner]) => pad + words.pair(name, literal(inner, words, depth + 1)));
     return `${words.open}\n${pairs.join(",\n")}${words.trailing ?? ""}\n${close}${words.close}`;
   }

@@ -42,9 +42,9 @@ async function chooseFiles(files) {
   if (!(await choose(files, choosing()))) return;
   pressSample(null);
   if (!state.sample) return;
-  // The piece of a sample does not belong to another picture.
-  [state.sample, state.files] = [null, {}];
+  state.sample = null;
   fillIn();
+  dropUnseenFiles();
 }
 
 // Whether the operation asks its question of each of several pictures.
@@ -87,13 +87,20 @@ async function chooseSample(sample) {
   fillIn();
 }
 
-// The sample's options into their fields.
+// The sample's options into their fields; its files take the place of the user's own.
 function fillIn() {
-  for (const [name, value] of Object.entries(state.sample?.values ?? {})) {
-    const input = document.querySelector(`[data-option="${name}"]`);
-    if (input) input.value = value;
+  for (const input of document.querySelectorAll("[data-option]")) {
+    const value = input.type === "file" ? "" : state.sample?.values[input.dataset.option];
+    if (state.sample && value != null) input.value = value;
   }
   for (const told of document.querySelectorAll("[data-file-of]")) told.textContent = state.sample?.files[told.dataset.fileOf] ?? "";
+  showCode();
+}
+
+// What is sent is what the form shows: the piece of a sample does not belong to another picture.
+function dropUnseenFiles() {
+  const isSeen = (name) => at(`option-${name}`)?.files.length || document.querySelector(`[data-file-of="${name}"]`)?.textContent;
+  state.files = Object.fromEntries(Object.entries(state.files).filter(([name]) => isSeen(name)));
   showCode();
 }
 
@@ -148,6 +155,21 @@ function showOperation() {
   fillIn();
 }
 
+// Another dialect's form, with what was filled in where it has the same field.
+function changeDialect() {
+  const before = [...document.querySelectorAll("[data-option], [data-file-of]")];
+  showOperation();
+  for (const old of before) {
+    const { option, fileOf } = old.dataset;
+    const input = document.querySelector(option ? `[data-option="${option}"]` : `[data-file-of="${fileOf}"]`);
+    if (!input) continue;
+    if (fileOf) input.textContent = old.textContent;
+    else if (old.type === "file") input.files = old.files;
+    else input.value = old.value;
+  }
+  dropUnseenFiles();
+}
+
 function optionField(option) {
   const id = `option-${option.field}`;
   const input = {
@@ -159,8 +181,8 @@ function optionField(option) {
   input.dataset.option = option.field;
   input.addEventListener("input", async () => {
     if (option.type === "image") {
-      state.files[option.field] = input.files[0] && (await readAsBase64(input.files[0]));
       field.querySelector("[data-file-of]").textContent = "";
+      state.files[option.field] = input.files[0] && (await readAsBase64(input.files[0]));
     }
     showCode();
   });
@@ -306,7 +328,7 @@ at("languages").addEventListener("keydown", (event) => {
 });
 
 at("kinds").addEventListener("click", (event) => event.target.dataset.kind && showKind(event.target.dataset.kind));
-at("dialect").addEventListener("change", showOperation);
+at("dialect").addEventListener("change", changeDialect);
 at("key").addEventListener("change", () => (at("paste-field").hidden = at("key").value !== "paste"));
 at("run").addEventListener("click", run);
 at("file").addEventListener("change", ({ target }) => {
@@ -326,14 +348,24 @@ document.addEventListener("paste", (event) => {
   if (files.length) chooseFiles(files);
 });
 
-showKeys();
-showKind(data.kind, { keepImage: Boolean(data.call) });
-if (data.call) {
+// The pictures of a call in the log, and its question; more of it is not kept.
+async function takeUp(call) {
+  const address = `/console/calls/${encodeURIComponent(call)}`;
   const files = [];
   for (let place = 0; place < (takesSeveral() ? data.maxImages : 1); place++) {
-    const response = await fetch(`/console/calls/${encodeURIComponent(data.call)}/images/${place}`);
+    const response = await fetch(`${address}/images/${place}`);
     if (!response.ok) break;
-    files.push(new File([await response.blob()], data.call));
+    files.push(new File([await response.blob()], call));
   }
-  if (files.length) await chooseFiles(files);
+  if (!files.length) return;
+  await chooseFiles(files);
+  const row = await fetch(`${address}.json`);
+  const question = at("option-question");
+  if (row.ok && question) question.value = (await row.json()).detail?.label ?? "";
+  if (state.operation.options.some(({ type }) => type === "image")) say(words.piece_again);
+  showCode();
 }
+
+showKeys();
+showKind(data.kind, { keepImage: Boolean(data.call) });
+if (data.call) await takeUp(data.call);
