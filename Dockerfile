@@ -17,7 +17,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /data --create-home legible
 COPY --from=install /opt/legible /opt/legible
-ENV PATH=/opt/legible/bin:$PATH LEGIBLE_DATA_DIR=/data PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/legible/bin:$PATH LEGIBLE_DATA_DIR=/data PYTHONDONTWRITEBYTECODE=1 container=docker
 USER 10001
 WORKDIR /data
 VOLUME /data

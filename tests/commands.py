@@ -46,8 +46,9 @@ def run(*words: object, folder: Path, stdin: str = "", **settings: str) -> Ran:
 
 
 def environment() -> dict[str, str]:
-    """Ours, without settings of the service."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("LEGIBLE_")}
+    """Ours, without settings of the service, and as outside of a container."""
+    kept = os.environ.items()
+    return {name: value for name, value in kept if not name.startswith("LEGIBLE_") and name != "container"}
 
 
 @dataclass(frozen=True)

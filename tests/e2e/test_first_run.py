@@ -43,6 +43,14 @@ def test_the_printed_line_works_as_pasted_and_is_charged_and_logged(tmp_path) ->
         assert Decimal(call["balance"]) == after
 
 
+def test_in_a_container_the_printed_line_needs_none_of_its_files(tmp_path) -> None:
+    with serving("--data", tmp_path, folder=tmp_path, container="docker") as server:
+        line = pasted(server.said)
+        assert str(SAMPLE_PICTURE) not in line
+        ran = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=60)
+        assert json.loads(ran.stdout)["success"]
+
+
 def test_the_printed_line_works_for_a_picture_of_ones_own_with_any_name_and_size(tmp_path) -> None:
     """A picture over 128 KiB in base64 would not fit an argument of a command."""
     own = tmp_path / "my picture's name.png"
