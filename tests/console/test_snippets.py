@@ -80,7 +80,8 @@ CALLS = [
     for operation in page.operations
     for count, is_full in ((1, True), (2, True), (1, False))
     if count == 1 or page.kind is Kind.CLICK
-    if is_full or operation.dialect == "v1"  # whose options are an object of their own
+    # Where the options are an object of their own, none may be filled.
+    if is_full or (operation.dialect == "v1" and not any(option.is_required for option in operation.options))
 ]
 
 
