@@ -109,7 +109,7 @@ async def test_a_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.Mon
 
 async def test_a_limiter_that_lost_redis_comes_back_to_it(redis_url: str) -> None:
     limiter = RateLimiter(10, redis_url)
-    limiter._pause(ConnectionError("gone"))
+    await limiter._pause(ConnectionError("gone"))
     limiter._shared_again = 0
     assert await allowed(limiter, 12, key_id=9) == 10
     assert not limiter._is_alone

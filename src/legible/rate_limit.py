@@ -1,6 +1,7 @@
 """How often a key may call: a moving second, counted in memory or, for several servers, in Redis."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ class RateLimiter:
             try:
                 is_allowed = await self.shared.hit(item, key)
             except _redis_errors() as error:
-                self._pause(error)
+                await self._pause(error)
             else:
                 self._resume()
                 return is_allowed
@@ -82,15 +83,19 @@ class RateLimiter:
             try:
                 return await self.shared.get_window_stats(item, key)
             except _redis_errors() as error:
-                self._pause(error)
+                await self._pause(error)
         return self.local.get_window_stats(item, key)
 
-    def _pause(self, error: Exception) -> None:
-        """Redis is asked again only after a while, so that its timeouts are not paid by every call."""
+    async def _pause(self, error: Exception) -> None:
+        """Redis is asked again only after a while, so that its timeouts are not paid by every call, and on
+        new connections: those that idle belong to a server that is gone."""
         self._shared_again = time.monotonic() + REDIS_PAUSE_SECONDS
         if not self._is_alone:
             log.warning("Redis does not answer; each process counts its own rate limits", error=str(error))
         self._is_alone = True
+        if self._pool is not None:
+            with suppress(*_redis_errors()):
+                await self._pool.disconnect(inuse_connections=False)
 
     def _resume(self) -> None:
         if self._is_alone:

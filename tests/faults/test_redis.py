@@ -1,6 +1,5 @@
 """Redis goes away under load: each server counts for itself, says so once, and comes back to it."""
 
-import re
 import time
 
 import redis
@@ -38,10 +37,8 @@ def test_rate_limits_outlive_redis(sqlite_url: str, note: Note, tmp_path) -> Non
         assert set(load.outcomes()) <= {429}
         assert_nothing_lost(database, sqlite_url, load, tmp_path)
     log = (tmp_path / "log").read_text()
-    # Once an outage: on a busy machine a reply that takes over half a second is one, too.
-    said = re.findall(r"Redis (does not answer|answers again)", log)
-    assert said == ["does not answer", "answers again"] * (len(said) // 2)
-    assert 1 <= len(said) // 2 <= 3
+    assert log.count("Redis does not answer") == 1
+    assert log.count("Redis answers again") == 1
     database.close()
     note(
         f"{len(load.answered)} calls answered, {during} of them without Redis; {len(load.refused)} refused, "
