@@ -465,6 +465,9 @@ def test_an_administrator_checks_the_ledger_with_a_button(site: Site, chromium) 
         page.click("#check")
         expect(page.locator("#verdict")).to_have_text("Everything adds up.")
         assert page.evaluate("document.querySelector('#progress').value") == 1
+        page.route("**/admin/ledger/*", lambda route: route.fulfill(status=500))
+        page.click("#check")
+        expect(page.locator("#verdict")).to_have_text("Something broke on our side")
 
 
 def test_a_download_is_the_whole_log(site: Site, chromium) -> None:
@@ -494,14 +497,19 @@ def test_an_example_on_the_landing_page_is_read_and_drawn(site: Site, chromium) 
         assert page.locator(".character").count() == len(HOSTILE)
 
 
-def test_too_many_examples_in_a_minute_are_not_blamed_on_the_connection(site: Site, chromium) -> None:
+@pytest.mark.parametrize(
+    ("status", "says"), [(429, "Too many attempts"), (500, "Something broke on our side")]
+)
+def test_an_example_that_is_not_read_is_not_blamed_on_the_connection(
+    site: Site, chromium, status: int, says: str
+) -> None:
     with opened(chromium, "en") as (_, page):
         page.goto(site.url)
         page.click('[data-kind="text"]')
         expect(page.locator("#outcome")).to_have_text(HOSTILE)
-        page.route("**/demo/*.json", lambda route: route.fulfill(status=429))
+        page.route("**/demo/*.json", lambda route: route.fulfill(status=status))
         page.click('[data-kind="text"]')
-        expect(page.locator("#took")).to_contain_text("Too many attempts")
+        expect(page.locator("#took")).to_contain_text(says)
         expect(page.locator("#outcome")).to_have_text("")
 
 

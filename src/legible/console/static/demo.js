@@ -15,11 +15,10 @@ async function read(button) {
   at("result").hidden = false;
   try {
     const response = await fetch(`/demo/${file}.json`);
-    if (response.status === 429) {
-      at("took").textContent = words.often;
+    if (!response.ok) {
+      at("took").textContent = response.status === 429 ? words.often : words.broken;
       return;
     }
-    if (!response.ok) throw new Error(String(response.status));
     const { answer, refused, cause, milliseconds } = await response.json();
     const known = refused ? { refused: cause } : fromTasks(answer);
     at("stage").replaceChildren(picture([image], kind, known, words));

@@ -3,12 +3,12 @@
 import { csrf, element } from "./app.js";
 
 const at = (id) => document.getElementById(id);
-const { accounts, good, bad, offline } = at("ledger").dataset;
+const { accounts, good, bad, broken, offline } = at("ledger").dataset;
 
 async function step(path, fields) {
   const body = new URLSearchParams(fields);
   const response = await fetch(path, { method: "POST", body, headers: { "x-csrf-token": csrf() } });
-  if (!response.ok) throw new Error(String(response.status));
+  if (!response.ok) throw new Error(broken);
   return response.json();
 }
 
@@ -38,8 +38,8 @@ at("check").addEventListener("click", async () => {
     at("verdict").textContent = problems.length ? bad : good;
     at("verdict").className = problems.length ? "bad" : "good";
     at("problems").replaceChildren(...problems.map((problem) => element("li", {}, problem)));
-  } catch {
-    at("verdict").textContent = offline;
+  } catch (error) {
+    at("verdict").textContent = error.message === broken ? broken : offline;
   } finally {
     at("check").disabled = false;
   }
