@@ -8,11 +8,8 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
 
 # When the system's Python was upgraded, what is in .venv belongs to the one before: it is made anew.
-ifneq ($(wildcard $(VENV)),)
-ifneq ($(shell ($(BIN)/python -c 'import pip' >/dev/null 2>&1) || echo gone),)
-$(shell rm -rf $(VENV))
-endif
-endif
+BROKEN := $(if $(wildcard $(BIN)/pip),$(shell ($(BIN)/python -c 'import pip' >/dev/null 2>&1) || echo $(BIN)/pip))
+.PHONY: $(BROKEN)
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test lint fix translate migration bench train faults audit sbom image
@@ -87,22 +84,22 @@ train: $(VENV)/.train  ## [k=KIND] — train further and export the weights; nee
 $(BIN)/pip:
 	@sh setup/venv.sh $(VENV)
 
-$(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/.serve: pyproject.toml constraints.txt $(BROKEN) | $(BIN)/pip
 	@echo "Installing Legible into $(VENV) (once; this takes a minute or two)"
 	@$(PIP_INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/.test: pyproject.toml constraints.txt $(BROKEN) | $(BIN)/pip
 	@echo "Installing Legible and its tests into $(VENV) (once; this takes a minute or two)"
 	@$(PIP_INSTALL) --editable '.[test]'
 	@touch $(VENV)/.serve $@
 
-$(VENV)/.audit: pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/.audit: pyproject.toml constraints.txt $(BROKEN) | $(BIN)/pip
 	@echo "Installing bandit, pip-audit and cyclonedx-bom into $(VENV) (once)"
 	@$(PIP_INSTALL) --editable '.[audit]'
 	@touch $(VENV)/.serve $@
 
-$(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/.train: pyproject.toml constraints.txt $(BROKEN) | $(BIN)/pip
 	@echo "Installing PyTorch into $(VENV) (once; this takes a while)"
 	@$(PIP_INSTALL) --editable '.[train]'
 	@touch $(VENV)/.serve $@

@@ -3,8 +3,11 @@
 from io import BytesIO
 
 import numpy as np
+import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from legible.errors import InvalidImage
 from legible.images import decode
 
 
@@ -41,6 +44,21 @@ def test_a_transparent_colour_among_all_colours_is_white() -> None:
     assert picture.rgb.reshape(-1, 3).tolist().count([255, 255, 255]) == 15
     assert picture.alpha is not None
     assert np.count_nonzero(picture.alpha) == 1
+
+
+def test_texts_that_are_not_packed_are_read_over() -> None:
+    texts = PngInfo()
+    for number in range(20):
+        texts.add_itxt(f"key {number}", "plain")
+    data = BytesIO()
+    Image.new("RGB", (20, 20), "white").save(data, "PNG", pnginfo=texts)
+    assert decode(data.getvalue()).rgb.shape == (20, 20, 3)
+    for number in range(20):
+        texts.add_itxt(f"packed {number}", "plain", zip=True)
+    data = BytesIO()
+    Image.new("RGB", (20, 20), "white").save(data, "PNG", pnginfo=texts)
+    with pytest.raises(InvalidImage, match="20 packed parts"):
+        decode(data.getvalue())
 
 
 def test_frames_that_outgrow_the_first_are_left_out() -> None:

@@ -23,6 +23,7 @@ from legible.db.session import Database
 from legible.dialects.acedata import routes as acedata
 from legible.dialects.captchaapi import routes as captchaapi
 from legible.dialects.createtask import routes as createtask
+from legible.dialects.describe import METHODS
 from legible.dialects.desk import Desk
 from legible.dialects.edge import shown
 from legible.dialects.shortcut import Shortcut
@@ -86,6 +87,9 @@ def build_app(settings: Settings, recognizers: Mapping[Kind, Recognizer] | None 
         app.include_router(chapter.router)
     app.include_router(_operations(parts))
     app.include_router(_documents(chapters))
+    others = [each for each in METHODS if each not in ("GET", "HEAD")]
+    for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/openapi/{name}.json", "/docs"):
+        app.add_api_route(path, _wrong_method, methods=others, include_in_schema=False)
     app.mount("/", _console(parts))
     app.exception_handler(Refusal)(v1.refused)
     app.exception_handler(HTTPException)(_http_error)
@@ -259,6 +263,10 @@ def _documents(chapters: list[reference.Chapter]) -> APIRouter:
         return HTMLResponse(await asyncio.to_thread(page), headers=NO_SCRIPTS)
 
     return router
+
+
+async def _wrong_method(request: HttpRequest) -> Response:
+    return v1.problem(request, WrongMethod(got=request.method, allowed="GET, HEAD"))
 
 
 async def _http_error(request: HttpRequest, error: HTTPException) -> Response:

@@ -99,7 +99,7 @@ def _check_parts(data: bytes, field: str) -> None:
     parts = list(islice(_parts(data), MAX_PARTS + 1))
     if len(parts) > MAX_PARTS:
         raise InvalidImage(field, got=f"more than {MAX_PARTS} parts", allowed=f"at most {MAX_PARTS} parts")
-    packed = sum(data.startswith(PACKED, at + 4) for at in parts)
+    packed = sum(_is_packed(data, at) for at in parts)
     if data.startswith(PNG_MAGIC) and packed > MAX_PACKED:
         raise InvalidImage(field, got=f"{packed} packed parts", allowed=f"at most {MAX_PACKED} packed parts")
     exif = sum(int.from_bytes(data[at + 2 : at + 4]) for at in parts if data.startswith(EXIF, at + 4))
@@ -109,6 +109,13 @@ def _check_parts(data: bytes, field: str) -> None:
     is_run_length = data.startswith(b"BM") and data[30:34] in (b"\1\0\0\0", b"\2\0\0\0")
     if is_run_length and len(data) > MAX_RUN_BYTES:
         raise InvalidImage(field, got=f"{len(data)} bytes", allowed=f"at most {MAX_RUN_BYTES} bytes")
+
+
+def _is_packed(data: bytes, at: int) -> bool:
+    """Whether that chunk of a PNG will be unpacked; the byte after its keyword says it of an iTXt."""
+    if data.startswith(b"iTXt", at + 4):
+        return data[data.find(b"\0", at + 8) + 1 :][:1] == b"\1"
+    return data.startswith(PACKED, at + 4)
 
 
 def _parts(data: bytes) -> Iterator[int]:

@@ -11,14 +11,15 @@ def yuan(micros: int) -> str:
     return f"{Decimal(micros).scaleb(-6).normalize():f}"
 
 
-def parse_yuan(text: str, *, most_micros: int) -> int | None:
-    """Micros of a decimal amount over 0, up to `most_micros` and no finer than a micro; None for all else."""
+def parse_yuan(text: str, *, most_micros: int, least_micros: int = 1) -> int | None:
+    """Micros of a decimal amount, from `least_micros` to `most_micros` and no finer than a micro;
+    None for all else."""
     try:
         amount = Decimal(text.strip())
     except InvalidOperation:
         return None
     # Compared before it becomes a fraction, since "1e999999999" is a short way to write a long number.
-    least, most = Decimal(1).scaleb(-6), Decimal(most_micros).scaleb(-6)
+    least, most = Decimal(least_micros).scaleb(-6), Decimal(most_micros).scaleb(-6)
     if "_" in text or not amount.is_finite() or not least <= amount <= most:
         return None
     micros = Fraction(amount) * MICROS

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import structlog
 
@@ -88,7 +89,7 @@ class Pipeline:
         `InDoubt` when the log may already have it as answered.
         """
         caller = await self.keys.identify(attempt.key)
-        draft = Draft(attempt.dialect, attempt.trace_id, attempt.address, caller, time.time_ns() // 1_000_000)
+        draft = _draft(attempt, caller)
         try:
             return await self._answer(attempt, caller, draft, parse, render, accepted)
         except ReplyExists as exists:
@@ -101,6 +102,18 @@ class Pipeline:
         except Exception:
             log.exception("a call broke", trace_id=attempt.trace_id)
             raise Refused(Broken(), await self._refuse(draft, Broken(), attempt)) from None
+
+    async def refuse(self, attempt: Attempt, refusal: Refusal) -> NoReturn:
+        """Logs a request that can only be refused, which the rate limit of recognitions does not count.
+
+        Raises as `run` does; a key that may not call is refused for that.
+        """
+        caller = await self.keys.identify(attempt.key)
+        try:
+            caller.check(attempt.address)
+        except Refusal as first:
+            refusal = first
+        raise Refused(refusal, await self._refuse(_draft(attempt, caller), refusal, attempt))
 
     async def _answer(
         self,
@@ -147,3 +160,7 @@ class Pipeline:
     async def _keep_images(self, draft: Draft, receipt: Receipt | None) -> None:
         if draft.caller.keeps_images and receipt is not None:
             await self.images.keep(receipt.call_id, draft.images)
+
+
+def _draft(attempt: Attempt, caller: Caller) -> Draft:
+    return Draft(attempt.dialect, attempt.trace_id, attempt.address, caller, time.time_ns() // 1_000_000)

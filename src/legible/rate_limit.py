@@ -41,7 +41,7 @@ class RateLimiter:
         self.default_per_second = default_per_second
         self.local = LocalWindow(MemoryStorage())
         self._pool = None if redis_url is None else _connections(redis_url)
-        self.shared = None if redis_url is None else SharedWindow(_storage(redis_url, self._pool))
+        self.shared = None if self._pool is None else SharedWindow(_storage(self._pool))
         self._shared_again, self._is_alone = 0.0, False
         self._clock = _wall_clock()
 
@@ -127,9 +127,9 @@ def _connections(url: str) -> "ConnectionPool":
     )
 
 
-def _storage(url: str, pool: "ConnectionPool | None") -> RedisStorage:
+def _storage(pool: "ConnectionPool") -> RedisStorage:
     return RedisStorage(
-        f"async+{url}",
+        "async+redis://localhost:6379",  # must be said, and is not used: where it is, the pool knows
         implementation="redispy",
         key_prefix="legible",
         connection_pool=pool,  # type: ignore[arg-type]  # documented, but missing in its types

@@ -1,5 +1,6 @@
 """Connections that are slow, too many or too talkative, and good ones beside them."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -90,3 +91,41 @@ def test_headers_without_end_are_refused(server: Serving) -> None:
         except OSError:
             return  # it hung up while we were talking
     assert said.startswith(b"HTTP/1.1 431")
+
+
+HEAD = b"POST /api/v1/captcha.php HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nContent-Length: %d\r\n"
+
+
+@pytest.mark.parametrize("offer", [b"Upgrade: TLS/1.2\r\n", b"UPGRADE:h2c\r\n", b"Upgrade: websocket\r\n"])
+@pytest.mark.parametrize("step", [1, 7, 10_000], ids=lambda step: f"{step}-bytes")
+def test_an_offer_of_another_protocol_is_passed_over_however_it_arrives(
+    server: Serving, offer: bytes, step: int
+) -> None:
+    """As Apache's HttpClient 5.4 offers TLS with each call, and Java's own HTTP/2."""
+    body = json.dumps({"image": "", "type": 50200, "api_key": "lg_unknown"}).encode()
+    call = HEAD % len(body) + offer + b"\r\n" + body
+    with connect(server) as connection:
+        for _ in range(2):
+            for at in range(0, len(call), step):
+                connection.sendall(call[at : at + step])
+                time.sleep(0.001)
+            said = b""
+            while b"API" not in said:
+                said += connection.recv(65_536)
+            assert said.startswith(b"HTTP/1.1 401")
+            # All of it, so that the next one begins where this one ends.
+            while not said.endswith(b"}"):
+                said += connection.recv(65_536)
+
+
+def test_who_is_done_with_writing_is_still_answered(server: Serving) -> None:
+    """As `nc -N` asks: half of the connection is closed (RFC 9293, 3.6) while the reply is awaited."""
+    with connect(server) as connection:
+        connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\nGET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        said = heard(connection)
+    assert said.count(b'"status":"ready"') == 2
+    with connect(server) as connection:
+        connection.sendall(b"POST /v1/recognitions HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        connection.shutdown(socket.SHUT_WR)
+        assert heard(connection) == b""  # what is cut short has no answer

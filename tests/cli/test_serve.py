@@ -86,18 +86,29 @@ def test_a_port_that_is_taken_is_a_sentence_and_nothing_is_made(bare: Legible, t
     assert not (tmp_path / "new").exists()
 
 
-def test_a_redis_url_that_is_none_is_a_sentence_and_nothing_is_made(bare: Legible, tmp_path) -> None:
-    ran = bare("serve", "--redis", "localhost:6379", "--data", tmp_path / "new")
+@pytest.mark.parametrize("url", ["localhost:6379", "redis://:se/cret@localhost:6379"])
+def test_a_redis_url_that_is_none_is_a_sentence_and_nothing_is_made(
+    bare: Legible, tmp_path, url: str
+) -> None:
+    ran = bare("serve", "--redis", url, "--data", tmp_path / "new")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("legible: The setting redis_url (LEGIBLE_REDIS_URL) is wrong: ")
+    assert "se/" not in ran.err
+    assert "'se'" not in ran.err
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 def test_every_address_is_one_of_ipv4_too(tmp_path) -> None:
-    with serving("--data", tmp_path, "--host", "::", folder=tmp_path) as server:
+    proxies = {"LEGIBLE_TRUSTED_PROXIES": "127.0.0.1"}
+    with serving("--data", tmp_path, "--host", "::", folder=tmp_path, **proxies) as server:
         assert server.url.startswith("http://127.0.0.1:")
-        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        key = re.findall(r"lg_[\w-]{43}", server.said)[0]
+        with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {key}"}) as client:
+            client.post("/captcha/recognition/image2text", json={})
+            client.post("/captcha/recognition/image2text", json={}, headers={"X-Forwarded-For": "192.0.2.9"})
+            rows = client.get("/v1/calls").json()["calls"]
+    assert [row["address"] for row in rows] == ["192.0.2.9", "127.0.0.1"]
 
 
 def test_an_address_that_is_not_ours_is_a_sentence(bare: Legible, tmp_path) -> None:

@@ -39,7 +39,10 @@ def test_what_is_shown_can_be_typed_in_again(micros) -> None:
     assert parse_money(plain_money(micros)) == micros
 
 
-@pytest.mark.parametrize("text", ["", "ten", "-1", "NaN", "sNaN", "Infinity", "1e400", "0.0000001", "¥"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "ten", "-1", "NaN", "sNaN", "Infinity", "1e400", "1e999999999", "1_0", "--1", "0.0000001", "¥"],
+)
 def test_what_is_no_amount_is_refused(text) -> None:
     assert parse_money(text) is None
 

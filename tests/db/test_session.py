@@ -18,10 +18,10 @@ def test_the_migrations_lead_exactly_to_the_schema_page(database: Database) -> N
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_a_migrated_database_is_current_and_an_empty_one_is_not(database: Database, tmp_path: Path) -> None:
-    assert database.is_current()
+def test_a_migrated_database_serves_and_an_empty_one_is_not(database: Database, tmp_path: Path) -> None:
+    assert database.serves()
     empty = Database(f"sqlite:///{tmp_path / 'empty.db'}")
-    assert not empty.is_current()
+    assert not empty.serves()
     empty.close()
 
 
@@ -30,9 +30,9 @@ def test_a_newer_schema_serves_while_servers_are_upgraded_and_an_older_one_does_
 ) -> None:
     assert database.serves()
     stamp(database, "9999")
-    assert (database.serves(), database.is_current()) == (True, False)
+    assert database.serves()
     stamp(database, "0001")
-    assert (database.serves(), database.is_current()) == (False, False)
+    assert not database.serves()
     stamp(database, session.newest_migration())
 
 
@@ -48,7 +48,7 @@ def test_the_newest_migration_is_the_one_that_alembic_leads_to() -> None:
 
 def test_upgrading_again_changes_nothing(database: Database, database_url: str) -> None:
     upgrade(database_url)
-    assert database.is_current()
+    assert database.serves()
 
 
 def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
@@ -68,5 +68,5 @@ def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
         thread.join()
     assert failures == []
     database = Database(url)
-    assert database.is_current()
+    assert database.serves()
     database.close()

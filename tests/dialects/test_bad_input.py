@@ -1,11 +1,14 @@
 """Everything that callers get wrong: its status, its sentence, its row in the log,
 and that nothing was charged."""
 
+import gzip
 import json
 import struct
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import httpx
@@ -227,6 +230,34 @@ def test_json_by_another_name_is_taken(
     signed = voice.signed(voice.body(picture), service.key)
     reply = service.client.post(voice.path, content=json.dumps(signed), headers=headers)
     assert reply.status_code == 200, reply.text
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+@pytest.mark.parametrize("known", HEADER_VOICES, ids=lambda voice: voice.name)
+def test_a_compressed_body_is_refused_by_name(
+    service: Service, known: Voice, picture: str, coding: str
+) -> None:
+    headers = known.headers(service.key, content_type="application/json", content_encoding=coding)
+    packed = gzip.compress(json.dumps(known.body(picture)).encode())
+    reply = service.client.post(known.path, content=packed, headers=headers)
+    said = f"content-encoding: got '{coding}'; allowed: a body that is not compressed"
+    chinese = f"content-encoding: 收到 '{coding}'; 应为 未压缩的请求体"
+    expect_refusal(service, known, reply, "bad_request", said, chinese)
+
+
+def test_a_byte_order_mark_is_read_over(service: Service, voice: Voice, picture: str) -> None:
+    content = json.dumps(voice.signed(voice.body(picture), service.key)).encode("utf-8-sig")
+    headers = voice.headers(service.key, content_type="application/json")
+    assert service.client.post(voice.path, content=content, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("known", HEADER_VOICES, ids=lambda voice: voice.name)
+def test_white_space_around_a_key_is_no_part_of_it(service: Service, known: Voice, picture: str) -> None:
+    headers = known.headers(f"{service.key} \t", content_type="application/json", idempotency_key="order-1 ")
+    url = service.client.base_url
+    with closing(HTTPConnection(url.host, url.port or 80, timeout=30)) as connection:
+        connection.request("POST", known.path, json.dumps(known.body(picture)), headers)
+        assert connection.getresponse().status == 200
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["content-length", "chunked"])

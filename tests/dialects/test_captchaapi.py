@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legible.dialects.captchaapi import convert
-from legible.errors import Broken, RateLimited, RecognitionFailed, Refusal, Unauthenticated
+from legible.errors import Broken, InvalidImage, RateLimited, RecognitionFailed, Refusal, Unauthenticated
 from legible.prices import PricedType
 from legible.tasks import (
     Answer,
@@ -73,6 +73,41 @@ def test_two_different_keys_are_refused(service: Service, picture: str) -> None:
     assert reply.json()["data"]["detail"] == "请求头 X-API-Key 与请求体 api_key 不一致; 请只提供一个"
     assert service.last_call().log_id == reply.json()["data"]["log_id"]
     assert service.balance() == before
+
+
+@pytest.mark.parametrize("at_fault", ["header", "body"])
+def test_a_request_is_logged_by_whichever_key_is_known(service: Service, picture: str, at_fault: str) -> None:
+    keys = {"header": service.key, "body": service.key} | {at_fault: "lg_wrong"}
+    reply = ask(service, {"image": picture, "type": 50200, "api_key": keys["body"]}, keys["header"])
+    assert (reply.status_code, service.last_call().log_id) == (401, reply.json()["data"]["log_id"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "outcome"),
+    [("PUT", PATH, "wrong_method"), ("POST", "/api/v2/captcha.php", "not_found")],
+)
+def test_a_key_in_the_body_of_a_wrong_request_is_found(
+    service: Service, picture: str, method: str, path: str, outcome: str
+) -> None:
+    reply = service.client.request(method, path, json={"image": picture, "api_key": service.key})
+    assert service.last_call().outcome == outcome
+    assert service.last_call().log_id == reply.json()["data"]["log_id"]
+
+
+def test_a_form_is_told_that_it_is_one_and_not_that_its_key_is_missing(
+    service: Service, picture: str
+) -> None:
+    reply = service.client.post(PATH, data={"api_key": service.key, "image": picture, "type": "50200"})
+    assert (reply.status_code, "content-type: 收到" in reply.json()["msg"]) == (400, True)
+
+
+def test_only_types_that_this_api_answers_are_offered(service: Service, picture: str) -> None:
+    for type_id in (99, 60100):
+        msg = ask(service, {"image": picture, "type": type_id}).json()["msg"]
+        assert msg.startswith(f"参数错误: type: 收到 {type_id}; 应为 ")
+        assert "50200 (" in msg
+        assert "60100 (" not in msg
+        assert "60200 (" not in msg
 
 
 def test_a_failed_recognition_shows_only_what_their_page_shows(service: Service, picture: str) -> None:
@@ -241,6 +276,18 @@ def test_a_slider_answers_the_gap_and_what_else_is_known(start: Start, picture: 
     assert both["cost"] == 0.01
     bad = ask(service, {"image": picture, "type": 10200, name: "%"})
     assert bad.json()["msg"].startswith(f"参数错误: {name}: 收到 不是 base64 的文本")
+
+
+@pytest.mark.parametrize("name", ["piece", "slide_image"])
+def test_a_refused_piece_is_named_as_it_was_sent(start: Start, picture: str, name: str) -> None:
+    def refuse(_: Task) -> Answer:
+        raise InvalidImage(
+            "piece", got="the same picture as the background", allowed="the picture of the piece"
+        )
+
+    service = start({Kind.SLIDER: refuse})
+    reply = ask(service, {"image": picture, "type": 10200, name: picture})
+    assert reply.json()["msg"] == f"参数错误: {name}: 收到 与 image 相同的图片; 应为 滑块小图"
 
 
 @pytest.mark.parametrize("nothing", [None, ""])

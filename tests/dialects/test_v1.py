@@ -92,6 +92,10 @@ def test_a_slider_is_read_with_its_piece(start: Start, picture: str) -> None:
             {"kind": "click", "images": ["%"], "options": {"question": "x"}},
             "images[0]: got text that is not base64",
         ),
+        (
+            {"kind": "click", "image": "%", "options": {"question": "x"}},
+            "image: got text that is not base64",
+        ),
     ],
 )
 def test_a_wrong_field_is_named(service: Service, picture: str, change: dict[str, Any], said: str) -> None:
@@ -287,6 +291,12 @@ def test_another_method_is_told_which_one_is_right(
     assert service.last_call().outcome == "wrong_method"
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi/v1.json"])
+def test_what_a_monitor_asks_is_asked_with_get(service: Service, path: str) -> None:
+    reply = service.client.post(path)
+    assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD")
+
+
 def test_an_unknown_path_is_not_found_and_logged(service: Service) -> None:
     reply = get(service, "/v1/nothing")
     assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
@@ -308,7 +318,18 @@ def test_what_is_read_for_free_is_in_the_log_when_it_is_refused(
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/balance", "/v1/types", "/v1/calls", "/metrics", "/docs", "/openapi.json"]
+    "path",
+    [
+        "/v1/balance",
+        "/v1/types",
+        "/v1/calls",
+        "/metrics",
+        "/docs",
+        "/openapi.json",
+        "/",
+        "/login",
+        "/guide/v1",
+    ],
 )
 def test_head_is_answered_where_get_is(service: Service, path: str) -> None:
     reply = service.client.head(path, headers=headers(service))
@@ -319,6 +340,36 @@ def test_an_unknown_field_is_named_in_few_characters(service: Service, picture: 
     reply = ask(service, {"kind": "text", "image": picture, "x" * 100_000: 1})
     assert (reply.status_code, len(reply.text) < 1000) == (400, True)
     assert "and 99960 more characters: got 1" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("place", ["api_key", "kind", "image"])
+def test_a_key_in_the_wrong_place_is_not_shown_again(service: Service, picture: str, place: str) -> None:
+    reply = ask(service, {"kind": "text", "image": picture} | {place: service.key})
+    assert reply.status_code == 400
+    for said in (reply.text, service.last_call().result):
+        assert service.key[:8] not in said
+
+
+def test_what_is_free_counts_neither_against_the_rate_limit_nor_as_a_repetition(
+    start: Start, picture: str
+) -> None:
+    service = start(rate_per_second=2)
+    named = {"idempotency-key": "order-1"}
+    first = service.client.post(
+        RECOGNITIONS, json={"kind": "text", "image": picture}, headers=headers(service) | named
+    )
+    for _ in range(5):
+        reply = service.client.get("/v1/calls/LOG1", headers=headers(service) | named)
+        assert (reply.status_code, service.last_call().outcome) == (404, "not_found")
+    again = ask(service, {"kind": "text", "image": picture})
+    assert (first.status_code, again.status_code) == (200, 200)
+
+
+def test_a_request_with_two_keys_is_logged_by_whichever_is_known(service: Service) -> None:
+    both = {"authorization": "Bearer lg_wrong", "x-api-key": service.key}
+    for path in ("/v1/balance", "/v1/nothing"):
+        reply = service.client.get(path, headers=both)
+        assert service.last_call().trace_id == reply.json()["trace_id"]
 
 
 def test_raised_limits_reach_the_recognizer(start: Start) -> None:

@@ -58,19 +58,16 @@ def settings(data: Path | None = None, database: str | None = None, **knobs: obj
 
 
 @contextmanager
-def open_database(
-    data: Path | None, database: str | None, *, create: bool = False, newer: bool = False
-) -> Iterator["Database"]:
-    """The database that the command line names, its schema checked; `create` makes or upgrades it first, and
-    `newer` takes the schema of a newer version as it is."""
-    opened = _opened(settings(data, database).database, create, newer)
+def open_database(data: Path | None, database: str | None, *, create: bool = False) -> Iterator["Database"]:
+    """The database that the command line names, its schema checked; `create` makes or upgrades it first."""
+    opened = _opened(settings(data, database).database, create)
     try:
         yield opened
     finally:
         opened.close()
 
 
-def _opened(url: str, create: bool, newer: bool) -> "Database":
+def _opened(url: str, create: bool) -> "Database":
     # Imported here, so that a command that needs no database starts without SQLAlchemy.
     from sqlalchemy.exc import DBAPIError
 
@@ -88,10 +85,9 @@ def _opened(url: str, create: bool, newer: bool) -> "Database":
         )
     try:
         database = Database(url)
-        fits = database.serves if newer else database.is_current
-        if create and not fits():
+        if create and not database.serves():
             _upgrade(url, shown)
-        if fits():
+        if database.serves():
             return database
         database.close()
     except (Unavailable, DBAPIError, OSError) as error:
@@ -101,7 +97,9 @@ def _opened(url: str, create: bool, newer: bool) -> "Database":
         raise Failure(
             f"The database {shown} needs the package {error.name}: install legible[postgres]."
         ) from None
-    raise Failure(f"The database {shown} is from another version of Legible: run `legible db upgrade` first.")
+    raise Failure(
+        f"The database {shown} is from an older version of Legible: run `legible db upgrade` first."
+    )
 
 
 def _upgrade(url: str, shown: str) -> None:

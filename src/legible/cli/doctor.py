@@ -114,8 +114,8 @@ def _database(chosen: Settings) -> str:
         raise Failure("the driver is missing; install legible[postgres]")
     database = Database(chosen.database)
     try:
-        if not database.is_current():
-            raise Failure(f"{shown} is from another version; run `legible db upgrade`")
+        if not database.serves():
+            raise Failure(f"{shown} is from an older version; run `legible db upgrade`")
     except DBAPIError as error:
         cause = str(error.orig or error).splitlines()[0]
         raise Failure(f"{shown} cannot be read: {cause}; restore a backup (docs/deploy.md)") from None

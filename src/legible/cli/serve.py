@@ -78,7 +78,7 @@ def serve(
         _connect_to_ray()
     memory.give_large_blocks_back()
     listener = _listen(chosen.host, chosen.port)
-    with open_database(data, database, create=True, newer=True):
+    with open_database(data, database, create=True):
         pass  # the schema is up to date now
     # A stop that was asked for is a success: uvicorn finishes what runs, then hands the signal on to us.
     signal.signal(signal.SIGTERM, _exit)
@@ -92,8 +92,13 @@ def serve(
 
 def _check_connections(chosen: Settings) -> None:
     """What can be said of them before anything is made: the packages are there, and a URL is one."""
-    if chosen.otlp_url is not None and find_spec("opentelemetry") is None:
-        raise Failure("LEGIBLE_OTLP_URL needs the package opentelemetry: install legible[otel].")
+    if chosen.otlp_url is not None:
+        try:
+            import legible.tracing  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise Failure(
+                f"LEGIBLE_OTLP_URL needs the package {error.name}: install legible[otel]."
+            ) from None
     if chosen.redis_url is None:
         return
     if find_spec("redis") is None:
@@ -102,8 +107,11 @@ def _check_connections(chosen: Settings) -> None:
 
     try:
         Redis.from_url(chosen.redis_url.get_secret_value()).close()
-    except ValueError as error:
-        raise Failure(f"The setting redis_url (LEGIBLE_REDIS_URL) is wrong: {error}.") from None
+    except ValueError:  # its words may hold a part of the password
+        raise Failure(
+            "The setting redis_url (LEGIBLE_REDIS_URL) is wrong: it must be like "
+            "redis://user:password@host:6379/0, with / and @ in the password written as %2F and %40."
+        ) from None
 
 
 def _connect_to_ray() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -81,6 +82,9 @@ def build(
         environments(str(HERE / "templates")),
     )
     for page in PAGES:
+        for route in page.router.routes:
+            if isinstance(route, APIRoute) and route.methods == {"GET"}:
+                route.methods = {"GET", "HEAD"}
         app.include_router(page.router, dependencies=[Depends(short_ids)])
     app.mount("/static", StaticFiles(directory=HERE / "static"))
 

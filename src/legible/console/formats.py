@@ -1,7 +1,7 @@
 """How amounts, times and durations are shown to people."""
 
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -9,6 +9,7 @@ from babel.dates import format_datetime
 from markupsafe import Markup
 
 from legible.console.i18n import locale
+from legible.money import parse_yuan
 
 MICROS = 1_000_000
 
@@ -30,13 +31,7 @@ def plain_money(micros: int) -> str:
 def parse_money(text: str, *, most: int = 10**9 * MICROS) -> int | None:
     """Micros of a typed amount of yuan; None unless it is from 0 to `most` with at most six decimals."""
     # A Chinese keyboard types the wide sign.
-    try:
-        micros = Decimal(text.strip().lstrip("¥￥").replace(",", "")) * MICROS
-    except InvalidOperation:
-        return None
-    if not micros.is_finite() or micros != micros.to_integral_value() or not 0 <= micros <= most:
-        return None
-    return int(micros)
+    return parse_yuan(text.strip().lstrip("¥￥").replace(",", ""), least_micros=0, most_micros=most)
 
 
 @cache

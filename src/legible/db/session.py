@@ -82,10 +82,6 @@ class Database:
         """Blocking work, in one of our own few threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def is_current(self) -> bool:
-        """Whether the schema is the one that this version was written for."""
-        return self._applied() == newest_migration()
-
     def serves(self) -> bool:
         """Whether the schema has what this version needs. A newer one has, since a migration only adds:
         servers of the old version go on while the new one takes over (docs/deploy.md)."""

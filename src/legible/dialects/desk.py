@@ -3,7 +3,7 @@ whose words differ."""
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -271,20 +271,29 @@ class Desk:
             dialect.media_type,
         )
 
-    async def turn_down(self, dialect: Dialect, ask: Ask, key: str | None, refusal: Refusal) -> Response:
-        """A request that can only be refused: in the log when its caller is known,
+    async def turn_down(
+        self, dialect: Dialect, ask: Ask, keys: Iterable[str | None], refusal: Refusal
+    ) -> Response:
+        """A request that can only be refused: in the log when one of the `keys` that came with it is known,
         and the same "no" when not."""
-
-        def parse() -> Request:
-            raise refusal
-
-        def render(*_: object) -> bytes:
-            raise AssertionError("a request that is turned down has no answer")
+        key = await self._known(keys)
+        # Whatever was answered under this idempotency key before: it is another request.
+        ask.token = None
 
         try:
-            await self.pipeline.run(self.attempt(dialect, ask, key), parse, render)
+            await self.pipeline.refuse(self.attempt(dialect, ask, key), refusal)
         except Refused as refused:
             return self.refuse(dialect, ask, refused.refusal, refused.receipt)
         except Refusal:
             pass  # nobody is known, or the log is down: the "no" is the same
         return self.refuse(dialect, ask, refusal)
+
+    async def _known(self, keys: Iterable[str | None]) -> str | None:
+        """The first key that has a caller."""
+        for key in filter(None, keys):
+            try:
+                await self.pipeline.keys.identify(key)
+            except Refusal:
+                continue
+            return key
+        return None

@@ -27,6 +27,7 @@ from legible.errors import (
     WrongContentType,
     WrongMethod,
 )
+from legible.keys import PREFIX
 from legible.money import yuan
 
 M = TypeVar("M", bound=BaseModel)
@@ -38,6 +39,8 @@ DRAIN_FACTOR = 4
 JSON_TYPE = re.compile(r"(application/([\w.-]+\+)?json|text/json)\s*(;.*)?", re.IGNORECASE)
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 SHOWN = 40
+A_KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]+")
+BOM = b"\xef\xbb\xbf"  # some clients write it before UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Body:
         if self.refusal is not None:
             raise self.refusal
         try:
-            return model.model_validate_json(self.data)
+            return model.model_validate_json(self.data.removeprefix(BOM))
         except ValidationError as error:
             raise _refusal_of(error, model) from None
 
@@ -60,7 +63,7 @@ class Body:
         """A top-level string of the body, without a look at the rest, even of one that is refused;
         None when there is none."""
         try:
-            value = json.loads(self.data)
+            value = json.loads(self.data.removeprefix(BOM))
         except (ValueError, RecursionError):
             return None
         found = value.get(field) if isinstance(value, dict) else None
@@ -89,6 +92,9 @@ async def read_body(request: Request, limit: int) -> Body:
 
 
 def _wrong_type(headers: Headers) -> BadRequest | None:
+    coding = headers.get("content-encoding", "identity")
+    if coding.strip().lower() != "identity":
+        return InvalidField("content-encoding", got=shown(coding), allowed="a body that is not compressed")
     content_type = headers.get("content-type")
     if content_type is None or JSON_TYPE.fullmatch(content_type.strip()):
         return None
@@ -145,7 +151,7 @@ def _allowed(model: type[BaseModel], location: Sequence[int | str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a sentence may show it: short, on one line, and printable."""
+    """A value as a sentence may show it: short, on one line, printable, and without an API key."""
     match value:
         case None:
             return "null"
@@ -154,12 +160,19 @@ def shown(value: object) -> str:
         case int() | float():
             return repr(value) if abs(value) < 1e15 else "a very large number"
         case str():
+            value = A_KEY.sub(f"{PREFIX}...", value)
             text = ascii(value[:SHOWN])
             return text if len(value) <= SHOWN else f"{text} and {len(value) - SHOWN} more characters"
         case list():
             return f"a list of {len(value)}"
         case _:
             return "an object"
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """The value of a header, without the white space around it (RFC 9110, 5.5)."""
+    value = headers.get(name)
+    return None if value is None else value.strip(" \t")
 
 
 def bearer_key(headers: Headers) -> str | None:
@@ -187,7 +200,7 @@ def _address(host: str) -> str:
 
 def idempotency_token(headers: Headers) -> str | None:
     """The name a charged reply is kept under; raises `InvalidField` for a header that cannot be one."""
-    value = headers.get("idempotency-key")
+    value = header(headers, "idempotency-key")
     if value is None:
         return None
     if not IDEMPOTENCY_KEY.fullmatch(value):

@@ -56,6 +56,7 @@ def test_the_odd_one_out_has_many_wordings(question: str) -> None:
         ("please click on the raccoon", Question(Rule.NAMED_POINT, "raccoon")),
         ("请点击大象", Question(Rule.NAMED_POINT, "elephant")),
         ("请点击图中的三只猫", Question(Rule.NAMED_POINT, "cat", 3)),
+        ("点击2 只狗", Question(Rule.NAMED_POINT, "dog", 2)),
         ("点击两匹马", Question(Rule.NAMED_POINT, "horse", 2)),
         ("Please click on the three cats", Question(Rule.NAMED_POINT, "cat", 3)),
         ("Click both elephants", Question(Rule.NAMED_POINT, "elephant", 2)),

@@ -157,7 +157,7 @@ def top_up(visit: AdminDep, form: FormDep, account_id: int) -> Response:
     """A positive amount is a top-up, a negative one a correction; either is one more entry."""
     user = _known(visit, account_id)
     is_negative = form["amount"].startswith(("-", "−"))
-    micros = parse_money(form["amount"].lstrip("-−"))
+    micros = parse_money(form["amount"][is_negative:])
     if not micros:
         return _user(visit, account_id, "amount", 400, form)
     try:

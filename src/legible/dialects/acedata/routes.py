@@ -134,7 +134,7 @@ def build_router(desk: Desk) -> APIRouter:
         try:
             return await _poll(desk, request, ask)
         except Refusal as refusal:
-            return await desk.turn_down(WORDS, ask, bearer_key(request.headers), refusal)
+            return await desk.turn_down(WORDS, ask, [bearer_key(request.headers)], refusal)
 
     @router.api_route("/captcha/token/{rest:path}", methods=METHODS, include_in_schema=False)
     @router.api_route("/captcha/token", methods=METHODS, include_in_schema=False)
@@ -174,7 +174,7 @@ def build_router(desk: Desk) -> APIRouter:
 
     async def turn_down(request: HttpRequest, refusal: Refusal) -> Response:
         ask = await desk.receive(request)
-        return await desk.turn_down(WORDS, ask, bearer_key(request.headers), refusal)
+        return await desk.turn_down(WORDS, ask, [bearer_key(request.headers)], refusal)
 
     return router
 

@@ -60,6 +60,7 @@ REFUSALS: Mapping[type[Refusal], Row] = {
     RateLimited: Row(429, "请求过于频繁"),
     Refusal: Row(500, "服务器错误"),
 }
+KINDS = (Kind.TEXT, Kind.ARITHMETIC, Kind.SLIDER)  # what this API has a reply for
 FOUR_PLACES = Decimal("0.0001")
 
 
@@ -99,9 +100,7 @@ def task_of(body: CaptchaRequest, kind: Kind, limits: ImageLimits) -> Task:
             return Task(kind, images, ArithmeticOptions(), body.confidence)
         case Kind.SLIDER:
             return Task(kind, images, SliderOptions(_piece(body, limits)), body.confidence)
-    raise NotAvailable(
-        f"type: {body.type} is a {kind} task, which this API has no reply for; use another type"
-    )
+    raise TypeError(f"this dialect has no task for {kind}")
 
 
 def _piece(body: CaptchaRequest, limits: ImageLimits) -> bytes | None:
@@ -273,6 +272,8 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^text that is not JSON(?: \(at line (\d+) column (\d+)\))?$", "不是 JSON 的文本"),
         (r"^one JSON object in UTF-8$", "一个 UTF-8 编码的 JSON 对象"),
         (r"^application/json, with a JSON object as the body$", "application/json, 请求体为 JSON 对象"),
+        (r"^a body that is not compressed$", "未压缩的请求体"),
+        (r"^('.*') and (\d+) more characters$", r"\1 (后面还有 \2 个字符)"),
         (r"^a list of (\d+)$", r"\1 个元素的列表"),
         (r"^an object$", "对象"),
         (r"^a very large number$", "过大的数字"),

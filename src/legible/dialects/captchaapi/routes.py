@@ -12,7 +12,16 @@ from legible.dialects.captchaapi import convert
 from legible.dialects.captchaapi.schemas import CaptchaRequest, Failure, Success
 from legible.dialects.describe import IDEMPOTENCY_KEY, METHODS, RECOGNITION, refusals, request_body
 from legible.dialects.desk import Ask, Desk, Dialect, Types
-from legible.errors import Broken, NotFound, Refusal, Unauthenticated, UnknownType, WrongMethod
+from legible.dialects.edge import header
+from legible.errors import (
+    Broken,
+    NotFound,
+    Refusal,
+    Unauthenticated,
+    UnknownType,
+    WrongContentType,
+    WrongMethod,
+)
 from legible.journal import Receipt
 from legible.pipeline import Request
 from legible.prices import PricedType
@@ -66,9 +75,12 @@ def build_router(desk: Desk) -> APIRouter:
     )
     async def recognize(request: HttpRequest) -> Response:
         ask = await desk.receive(request)
-        header, written = request.headers.get("x-api-key"), _written_key(ask)
-        if header and written and header != written:
-            return await desk.turn_down(words, ask, header, Unauthenticated("conflicting", TWO_KEYS))
+        keys = in_header, written = _keys(request, ask)
+        if in_header and written and in_header != written:
+            return await desk.turn_down(words, ask, keys, Unauthenticated("conflicting", TWO_KEYS))
+        if not (in_header or written) and isinstance(ask.body.refusal, WrongContentType):
+            # The key is probably there, in a form.
+            return await desk.turn_down(words, ask, keys, ask.body.refusal)
         group_name = ""
 
         def parse(types: Types) -> Request:
@@ -76,12 +88,13 @@ def build_router(desk: Desk) -> APIRouter:
             body = ask.body.parse(CaptchaRequest)
             row = _pick(types, body.type)
             group_name = row.name_zh
-            return types.request(convert.task_of(body, row.kind, desk.settings.image_limits), row)
+            task = convert.task_of(body, row.kind, desk.settings.image_limits)
+            return types.request(task, row, {} if body.piece else {"piece": "slide_image"})
 
         def render(answer: Answer, receipt: Receipt) -> bytes:
             return convert.success(answer, _bill(receipt), group_name)
 
-        return await desk.answer(words, ask, header or written, parse, render)
+        return await desk.answer(words, ask, in_header or written, parse, render)
 
     @router.api_route(PATH, methods=[each for each in METHODS if each != "POST"], include_in_schema=False)
     async def wrong_method(request: HttpRequest) -> Response:
@@ -93,22 +106,24 @@ def build_router(desk: Desk) -> APIRouter:
 
     async def turn_down(request: HttpRequest, refusal: Refusal) -> Response:
         ask = await desk.receive(request)
-        return await desk.turn_down(words, ask, request.headers.get("x-api-key"), refusal)
+        return await desk.turn_down(words, ask, _keys(request, ask), refusal)
 
     return router
 
 
 def _pick(types: Types, type_id: int) -> PricedType:
-    """Raises `UnknownType`, which lists the known ones by their Chinese names."""
-    row = types.rows.get(type_id)
-    if row is None:
-        known = ", ".join(f"{each.id} ({each.name_zh})" for each in types.rows.values())
+    """Raises `UnknownType`, which lists those that this API has a reply for, by their Chinese names."""
+    rows = {each.id: each for each in types.rows.values() if each.kind in convert.KINDS}
+    if type_id not in rows:
+        known = ", ".join(f"{each.id} ({each.name_zh})" for each in rows.values())
         raise UnknownType("type", got=str(type_id), allowed=known)
-    return row
+    return rows[type_id]
 
 
-def _written_key(ask: Ask) -> str | None:
-    return ask.body.text_of("api_key") if b"api_key" in ask.body.data else None
+def _keys(request: HttpRequest, ask: Ask) -> tuple[str | None, str | None]:
+    """The keys of header and body, either of which may be missing."""
+    written = ask.body.text_of("api_key") if b"api_key" in ask.body.data else None
+    return header(request.headers, "x-api-key"), written
 
 
 def _example(refusal: Refusal) -> Any:

@@ -131,7 +131,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
             asked = ask.body.parse(CreateTaskRequest[Named])
             model = convert.request_of(asked)
         except BadRequest as refusal:
-            return await desk.turn_down(WORDS, ask, ask.body.text_of("clientKey"), refusal)
+            return await desk.turn_down(WORDS, ask, [ask.body.text_of("clientKey")], refusal)
         task_id = str(1 + secrets.randbelow(TASK_IDS))
         understood: list[AnyTask] = []
 
@@ -191,12 +191,12 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
             caller.check(ask.address)
             return _json(await reply(caller, body, ask))
         except Refusal as refusal:
-            return await desk.turn_down(WORDS, ask, ask.body.text_of("clientKey"), refusal)
+            return await desk.turn_down(WORDS, ask, [ask.body.text_of("clientKey")], refusal)
 
     async def wrong_method(request: HttpRequest) -> Response:
         ask = await desk.receive(request)
         refusal = WrongMethod(got=request.method, allowed="POST")
-        return await desk.turn_down(WORDS, ask, ask.body.text_of("clientKey"), refusal)
+        return await desk.turn_down(WORDS, ask, [ask.body.text_of("clientKey")], refusal)
 
     others = [each for each in METHODS if each != "POST"]
     for path in PATHS:

@@ -63,8 +63,6 @@ QUERY = frozenset(
     }
 )
 PICTURE = "a PNG, JPEG, GIF, BMP or WebP picture in base64"
-# What recognizers call the parts of `options`.
-NAMES = {"piece": "options.piece", "question": "options.question"}
 
 
 class Row(NamedTuple):
@@ -104,6 +102,12 @@ def problem(refusal: Refusal, trace_id: str, log_id: str | None = None) -> dict[
     return said | {"code": refusal.code} | found_by
 
 
+def names_of(body: RecognitionRequest) -> dict[str, str]:
+    """What a request calls the fields that recognizers name."""
+    names = {"piece": "options.piece", "question": "options.question"}
+    return names if body.images else names | {"images": "image"}
+
+
 def task_of(body: RecognitionRequest, limits: ImageLimits, max_queries: int) -> Task:
     kind, given = Kind(body.kind), body.options or {}
     if kind is Kind.CLICK:
@@ -135,10 +139,12 @@ def _click_task(
     body: RecognitionRequest, given: Mapping[str, object], limits: ImageLimits, most: int
 ) -> Task:
     fields = parse_object(given, ClickFields, field="options")
-    texts = body.images or ([] if body.image is None else [body.image])
-    if not texts:
+    if body.images:
+        images = image_list("images", body.images, limits, most)
+    elif body.image is not None:
+        images = (image_bytes(body.image, limits),)
+    else:
         raise InvalidField("images", got="nothing", allowed=f"a list of 1 to {most} pictures in base64")
-    images = image_list("images", texts, limits, most)
     anchors = image_list("options.anchors", fields.anchors or [], limits, most)
     return Task(Kind.CLICK, images, click_options(fields.question, anchors), body.threshold)
 

@@ -21,7 +21,7 @@ from legible.dialects.describe import (
     request_body,
 )
 from legible.dialects.desk import Ask, Desk, Dialect, Types
-from legible.dialects.edge import bearer_key, client_address, refusal_headers, shown, to_json
+from legible.dialects.edge import bearer_key, client_address, header, refusal_headers, shown, to_json
 from legible.dialects.v1 import convert
 from legible.dialects.v1.schemas import Balance, Call, Calls, Problem, Recognition, RecognitionRequest
 from legible.dialects.v1.schemas import Types as TypesReply
@@ -77,10 +77,15 @@ async def refused(request: HttpRequest, refusal: Refusal) -> Response:
 
 def key_of(request: HttpRequest) -> str | None:
     """Raises `Unauthenticated` when the two headers name different keys."""
-    bearer, header = bearer_key(request.headers), request.headers.get("x-api-key")
-    if bearer and header and bearer != header:
+    bearer, other = keys_of(request)
+    if bearer and other and bearer != other:
         raise Unauthenticated("conflicting", "Authorization and X-API-Key name different keys")
-    return bearer or header
+    return bearer or other
+
+
+def keys_of(request: HttpRequest) -> tuple[str | None, str | None]:
+    """The keys of the two headers, either of which may be missing."""
+    return bearer_key(request.headers), header(request.headers, "x-api-key")
 
 
 def _errors(*words: Refusal) -> dict[int | str, dict[str, Any]]:
@@ -135,7 +140,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
                 raise InvalidField(
                     "type", got=f"{row.id}, which is for {row.kind}", allowed=f"a type for {task.kind}"
                 )
-            understood.append(types.request(task, row, convert.NAMES))
+            understood.append(types.request(task, row, convert.names_of(body)))
             return understood[0]
 
         def render(answer: Answer, receipt: Receipt) -> bytes:
@@ -145,7 +150,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
         try:
             key = key_of(request)
         except Unauthenticated as refusal:
-            return await desk.turn_down(WORDS, ask, bearer_key(request.headers), refusal)
+            return await desk.turn_down(WORDS, ask, keys_of(request), refusal)
         return await desk.answer(WORDS, ask, key, parse, render)
 
     async def told(request: HttpRequest, reply: Callable[[Caller], Awaitable[Response]]) -> Response:
@@ -159,8 +164,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
 
     async def turn_down(request: HttpRequest, refusal: Refusal) -> Response:
         ask = await desk.receive(request)
-        key = bearer_key(request.headers) or request.headers.get("x-api-key")
-        return await desk.turn_down(WORDS, ask, key, refusal)
+        return await desk.turn_down(WORDS, ask, keys_of(request), refusal)
 
     def get(path: str, **described: Any) -> Callable[[Endpoint], Endpoint]:
         """A route that answers HEAD too, which the reference does not list."""
