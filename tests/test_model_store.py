@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 
 import pytest
 
@@ -24,10 +25,14 @@ def test_a_session_has_one_thread(file):
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
 
 
-def test_sums_are_exact_on_processors_without_vnni(file):
-    """What it changes is seen there only, where the samples of every kind are read wrongly without it."""
+@pytest.mark.parametrize("has_vnni", [True, False])
+def test_exact_sums_are_asked_for_where_there_is_no_vnni(file, has_vnni, monkeypatch):
+    """There, the samples of every kind are read wrongly without them; elsewhere they only take more time."""
+    monkeypatch.setattr(model_store, "has_vnni", lambda: has_vnni)
     options = Model(file).session.get_session_options()
-    assert options.get_session_config_entry("session.x64quantprecision") == "1"
+    asked = pytest.raises(RuntimeError, match="x64quantprecision") if has_vnni else nullcontext()
+    with asked:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"
 
 
 def test_weights_that_were_changed_are_not_opened(file, tmp_path):

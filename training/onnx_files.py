@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
@@ -104,11 +103,3 @@ def to_half(source: Path, target: Path) -> Path:
     model.graph.node.extend(nodes)
     onnx.save(model, target)
     return target
-
-
-def session(path: Path) -> ort.InferenceSession:
-    """As the package opens it."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -33,6 +33,25 @@ class ModelCorrupt(Exception):  # noqa: N818 - a fact about a file
     """The weights on disk are not the ones that were released."""
 
 
+def session(path: Path) -> ort.InferenceSession:
+    """The network in that file, in one thread, with sums of 8-bit products that are exact everywhere."""
+    options = ort.SessionOptions()
+    # ORT's default threads double the CPU that a request costs (docs/decisions.md).
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    if not has_vnni():
+        # Such a processor adds two products in 16 bits, which overflow if weights have 8 bits. This asks for
+        # the exact sum, for a quarter more time; weights of 7 bits are exact anyway. Where there is VNNI it
+        # would change nothing but the time, which it doubles.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def has_vnni(processors: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this processor is known to have instructions for 8-bit networks."""
+    return processors.exists() and "vnni" in processors.read_text("utf-8")
+
+
 class Model:
     """One network: `run` is safe from many threads, and uses one thread of its own caller."""
 
@@ -44,15 +63,8 @@ class Model:
                 f"{file.path.name}: SHA-256 is {digest}, models.toml says {file.sha256}; "
                 "install Legible again"
             )
-        options = ort.SessionOptions()
-        # ORT's default threads double the CPU that a request costs (docs/decisions.md).
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        # A processor without VNNI adds two products in 16 bits, which overflow if weights have 8 bits. This
-        # asks for the exact sum there, for a quarter more time; weights of 7 bits are exact anyway.
-        options.add_session_config_entry("session.x64quantprecision", "1")
         # From the file: from bytes, ONNX Runtime keeps a copy of its own (16 MB for six models).
-        self.session = ort.InferenceSession(file.path, options, providers=["CPUExecutionProvider"])
+        self.session = session(file.path)
         self.name = file.name
         self.version = digest[:12]
         self.input = self.session.get_inputs()[0].name

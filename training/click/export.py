@@ -22,9 +22,10 @@ from training.click.model import BothNet, NameNet, ObjectNet
 from training.click.named import Views
 from training.click.scenes import Bank, Scenes, grounds
 from training.click.vocabulary import CLASSES, NAMES, NONE
-from training.onnx_files import ends, session, to_half, to_int8, to_onnx
+from training.onnx_files import ends, to_half, to_int8, to_onnx
 from training.package import put
 
+from legible.model_store import session
 from legible.recognizers.click import names
 from legible.recognizers.click.nouns import NOUNS
 from legible.recognizers.click.preprocess import NETWORK_SIDE, tensor

@@ -24,9 +24,10 @@ from training.click import named
 from training.click.model import IMAGENET, KEPT, NameNet
 from training.click.scenes import Bank, Scenes, grounds
 from training.click.vocabulary import CLASSES, NAMES, NONE
-from training.onnx_files import session, to_onnx
+from training.onnx_files import to_onnx
 from training.precision import quick
 
+from legible.model_store import session
 from legible.recognizers.click.names import CROP, tensor
 
 CHECKPOINT = Path(__file__).with_name("names.pt")

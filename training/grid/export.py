@@ -45,9 +45,10 @@ from model import TileNet  # noqa: E402
 from scene_model import SceneNet  # noqa: E402
 from scenes import Marked, marked  # noqa: E402
 from train import BUILD, CHECKPOINT, DETECTED, LIKE, first_label, restore, top1  # noqa: E402
-from training.onnx_files import session, to_half, to_int8, to_onnx  # noqa: E402
+from training.onnx_files import to_half, to_int8, to_onnx  # noqa: E402
 from training.package import put  # noqa: E402
 
+from legible.model_store import session  # noqa: E402
 from legible.recognizers.grid.decode import COUNTS, decode, posterior  # noqa: E402
 from legible.recognizers.grid.model import (  # noqa: E402
     TWICE,

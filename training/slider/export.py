@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from torch import nn
-from training.onnx_files import ends, session, to_int8, to_onnx
+from training.onnx_files import ends, to_int8, to_onnx
 from training.package import put
 from training.slider import data, rank, train
 from training.slider.model import SliderNet
@@ -27,6 +27,7 @@ from training.slider.refine import kept
 
 from legible.calibration import THRESHOLD, Calibration
 from legible.errors import RecognitionFailed
+from legible.model_store import session
 from legible.recognizers.slider.decode import Found, decode, found
 from legible.recognizers.slider.preprocess import CLOSE, WIDTH, Canvas
 from legible.recognizers.slider.preprocess import tensor as as_tensor

@@ -27,11 +27,12 @@ sys.path[:0] = [str(HERE), str(ROOT / "src"), str(ROOT)]
 from data import Sample  # noqa: E402
 from measure import CHARSET, Measured, families, is_sum, own_samples, own_set  # noqa: E402
 from model import TextNet  # noqa: E402
-from training.onnx_files import session, to_int8, to_onnx  # noqa: E402
+from training.onnx_files import to_int8, to_onnx  # noqa: E402
 from training.package import put  # noqa: E402
 
 from legible.calibration import THRESHOLD, Calibration  # noqa: E402
 from legible.images import Picture  # noqa: E402
+from legible.model_store import session  # noqa: E402
 from legible.recognizers.arithmetic.decode import CHARS  # noqa: E402
 from legible.recognizers.arithmetic.decode import candidates as sum_candidates  # noqa: E402
 from legible.recognizers.arithmetic.decode import likeliest as likeliest_sum  # noqa: E402

@@ -57,8 +57,10 @@ def examine(chosen: Settings) -> Iterator[Finding]:
 
 
 def machine(processors: Path = Path("/proc/cpuinfo")) -> str:
+    from legible.model_store import has_vnni
+
     name = f"{os.cpu_count()} cores, {platform.machine()}"
-    if platform.machine() == "x86_64" and processors.exists() and "vnni" not in processors.read_text("utf-8"):
+    if platform.machine() == "x86_64" and processors.exists() and not has_vnni(processors):
         name += " without VNNI, on which the 8-bit networks take several times as long"
     return name
 
