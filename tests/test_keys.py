@@ -229,3 +229,14 @@ def test_rules_that_make_no_sense_are_refused(
 def test_nobody_gets_no_key(keys: KeyRing) -> None:
     with pytest.raises(NotFound):
         keys.create(7, "a key")
+
+
+@pytest.mark.parametrize("name", ["👨‍👩‍👧 家庭", "می‌خواهم", "Ключ № 1"])
+def test_a_key_may_have_any_name_that_can_be_seen(keys: KeyRing, account: Account, name: str) -> None:
+    assert keys.get(keys.create(account.id, name).id).name == name
+
+
+@pytest.mark.parametrize("name", ["", "\u200d", "a\u0000b", "a\u202eb", "x" * 101])
+def test_a_name_that_cannot_be_seen_is_none(keys: KeyRing, account: Account, name: str) -> None:
+    with pytest.raises(InvalidField, match="printable characters"):
+        keys.create(account.id, name)

@@ -19,6 +19,7 @@ from legible.errors import InsufficientCredit, InvalidField, NotFound, Unauthent
 from legible.tasks import Kind
 
 PREFIX = "lg_"
+JOINERS = re.compile("[\u200c\u200d]")
 SECRET = re.compile(r"lg_[A-Za-z0-9_-]{43}")
 MAX_NAME = 100
 MAX_CACHED = 10_000
@@ -197,7 +198,8 @@ def _caller(key: ApiKey, account: Account, keeps_images: bool | None) -> Caller:
 
 def _name(name: str) -> str:
     cleaned = name.strip()
-    if not 1 <= len(cleaned) <= MAX_NAME or not cleaned.isprintable():
+    seen = JOINERS.sub("", cleaned)  # they show in what they join: families of emoji, Persian words
+    if not seen or len(cleaned) > MAX_NAME or not seen.isprintable():
         raise InvalidField("name", got=repr(name[:MAX_NAME]), allowed=f"1 to {MAX_NAME} printable characters")
     return cleaned
 

@@ -1,9 +1,11 @@
 """Amounts as people write them; inside they are integer micros, millionths of a yuan."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from fractions import Fraction
 
 MICROS = 1_000_000  # a yuan
+AMOUNT = re.compile(r"\d{1,40}(\.\d{0,40})?|\.\d{1,40}")
 
 
 def yuan(micros: int) -> str:
@@ -14,13 +16,7 @@ def yuan(micros: int) -> str:
 def parse_yuan(text: str, *, most_micros: int, least_micros: int = 1) -> int | None:
     """Micros of a decimal amount, from `least_micros` to `most_micros` and no finer than a micro;
     None for all else."""
-    try:
-        amount = Decimal(text.strip())
-    except InvalidOperation:
+    if not AMOUNT.fullmatch(text.strip()):
         return None
-    # Compared before it becomes a fraction, since "1e999999999" is a short way to write a long number.
-    least, most = Decimal(least_micros).scaleb(-6), Decimal(most_micros).scaleb(-6)
-    if "_" in text or not amount.is_finite() or not least <= amount <= most:
-        return None
-    micros = Fraction(amount) * MICROS
-    return int(micros) if micros.denominator == 1 else None
+    micros = Fraction(Decimal(text.strip())) * MICROS
+    return int(micros) if micros.denominator == 1 and least_micros <= micros <= most_micros else None

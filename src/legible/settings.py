@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from legible.tasks import ImageLimits
 
+MAX_RATE = 1_000_000  # calls a second, of an account or a key
+
 
 class Settings(BaseSettings):
     """`docs/settings.md` lists them all; a test compares the two."""
@@ -83,7 +85,7 @@ class Settings(BaseSettings):
     otlp_url: str | None = Field(
         None,
         description="OpenTelemetry collector that gets a span for each request, "
-        "like http://127.0.0.1:4318/v1/traces; needs legible[otel].",
+        "like http://127.0.0.1:4318/v1/traces; needs the extra `otel`.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line."

@@ -41,13 +41,30 @@ def test_what_is_shown_can_be_typed_in_again(micros) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ten", "-1", "NaN", "sNaN", "Infinity", "1e400", "1e999999999", "1_0", "--1", "0.0000001", "¥"],
+    [
+        "",
+        "ten",
+        "-1",
+        "NaN",
+        "sNaN",
+        "Infinity",
+        "1e400",
+        "1e999999999",
+        "1_0",
+        "1e3",
+        "0,5",
+        "1,23",
+        "12,34.5",
+        "--1",
+        "0.0000001",
+        "¥",
+    ],
 )
 def test_what_is_no_amount_is_refused(text) -> None:
     assert parse_money(text) is None
 
 
-@pytest.mark.parametrize("text", ["1234.5", "¥1,234.50", "￥1234.5", " ￥ 1,234.5 "])
+@pytest.mark.parametrize("text", ["1234.5", "１２３４.5", "¥1,234.50", "￥1234.5", " ￥ 1,234.5 "])
 def test_an_amount_may_have_the_sign_of_either_keyboard(text) -> None:
     assert parse_money(text) == 1_234_500_000
 

@@ -119,6 +119,13 @@ def test_a_rotated_key_goes_on_beside_the_new_one_and_a_deleted_one_does_not(mem
     assert [member.call(key).status_code for key in (old, new)] == [200, 401]
 
 
+def test_what_is_shown_once_is_not_lost_by_a_click_in_the_header(member: Person) -> None:
+    page = member.post("/console/keys", {"name": "CI", "which_kinds": "all"})
+    assert "data-made-key" in page.text
+    assert "/language/" not in page.text
+    assert "/language/" in member.get("/console/keys").text
+
+
 def test_saving_a_key_changes_nothing_that_was_left_as_it_was(member: Person) -> None:
     member.new_key("Exact", spend_cap="1234567.891", expires="2099-12-31")
     keys, key_id = member.site.parts.keys, member.key_id()
@@ -361,7 +368,10 @@ def test_a_deleted_account_leaves_amounts_without_a_name(site: Site, member: Per
     audit = admin.get("/admin/audit").text
     assert account.email in audit
     assert f">{member.email}<" not in audit
-    assert (account.password_hash, account.is_enabled) == (None, False)
+    assert (account.password_hash, account.is_enabled, account.balance_micros) == (None, False, 0)
+    assert "<form" not in admin.get(f"/admin/users/{account_id}").text.partition("<main")[2]
+    refused = admin.post(f"/admin/users/{account_id}/top-up", {"amount": "1", "reason": "too late"})
+    assert refused.status_code == 404
     assert ledger.check(site.parts.database).problems == ()
     again = {"email": member.email, "password": PASSWORD}
     assert site.visitor().post("/signup", again, at="/signup").status_code == 303

@@ -107,7 +107,7 @@ def test_from_the_sign_up_to_the_last_yuan_and_the_revoked_key(site: Site, chrom
         assert page.locator("tbody tr").last.locator(".clip").inner_text() == HOSTILE
         follow(page, "tbody tr:last-child a")
         assert page.inner_text(".answer") == HOSTILE
-        follow(page, 'a[href^="/console/balance#entry-"]')
+        follow(page, 'a[href*="#entry-"]')
         expect(page.locator("tr:target")).to_contain_text("−¥0.001")
 
         redeem_a_code(site, page)
@@ -487,6 +487,50 @@ def test_without_the_server_the_page_says_so(site: Site, chromium) -> None:
         context.set_offline(True)
         page.click("#run")
         expect(page.locator("#state")).to_contain_text("The server does not answer")
+
+
+def test_when_the_session_is_over_the_page_leads_to_the_log_in(site: Site, chromium) -> None:
+    with opened(chromium, "en") as (context, page):
+        prepared(site, page)
+        page.goto(f"{site.url}/console/calls")
+        context.clear_cookies()
+        with page.expect_navigation(url="**/login?**"):
+            page.click('a[href^="/console/calls.json"]')
+        page.go_back()
+        page.goto(f"{site.url}/login")
+    with opened(chromium, "en") as (context, page):
+        sign_up(site, page)
+        page.goto(f"{site.url}/console/try?kind=slider")
+        expect(page.locator("#base64")).not_to_have_value("")
+        context.clear_cookies()
+        with page.expect_navigation(url="**/login?**"):
+            page.click("#run")
+
+
+def test_a_key_that_no_header_can_hold_is_not_blamed_on_the_connection(site: Site, chromium) -> None:
+    with opened(chromium, "en") as (_, page):
+        prepared(site, page)
+        page.select_option("#key", "paste")
+        page.fill("#pasted", "密钥 lg_x")
+        page.click("#run")
+        expect(page.locator("#state")).to_contain_text("Paste a key first")
+        expect(page.locator("#result")).to_be_hidden()
+
+
+def test_a_key_that_works_no_longer_is_not_offered_again(site: Site, chromium) -> None:
+    with opened(chromium, "en") as (_, page):
+        account = site.parts.accounts.by_email(sign_up(site, page))
+        make_key(site, page)
+        page.goto(f"{site.url}/console/try?kind=slider")
+        expect(page.locator("#base64")).not_to_have_value("")
+        offered = page.locator("#key [data-known]")
+        assert offered.count() == 1
+        for key in site.parts.keys.list(account.id):
+            site.parts.keys.revoke(key.id, account.id)
+        page.click("#run")
+        expect(page.locator("#outcome")).to_contain_text("已被撤销")
+        assert offered.count() == 0
+        expect(page.locator("#key")).to_have_value("trial")
 
 
 def test_an_example_on_the_landing_page_is_read_and_drawn(site: Site, chromium) -> None:

@@ -33,3 +33,7 @@ def main() -> None:
     except (Failure, Refusal) as refusal:
         print(f"legible: {refusal}", file=sys.stderr)
         sys.exit(1)
+    except UnicodeError:
+        told = "what was typed or piped in is not UTF-8, or this terminal is not: set LC_ALL=C.UTF-8"
+        print(f"legible: {told}", file=sys.stderr)
+        sys.exit(1)

@@ -37,6 +37,11 @@ DatabaseUrl = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
+def how_to_install(extra: str) -> str:
+    """What to do where a package is missing. By its name alone, pip would find somebody else's legible."""
+    return f"run `pip install '.[{extra}]'` in the folder of Legible's source"
+
+
 class Failure(Exception):  # noqa: N818 - as a refusal, this is an answer
     """A command cannot do what was asked; the message is one sentence that says what to do."""
 
@@ -95,7 +100,7 @@ def _opened(url: str, create: bool) -> "Database":
         raise Failure(f"Cannot open the database {shown}: {cause}; check --data or --database.") from None
     except ModuleNotFoundError as error:
         raise Failure(
-            f"The database {shown} needs the package {error.name}: install legible[postgres]."
+            f"The database {shown} needs the package {error.name}: {how_to_install('postgres')}."
         ) from None
     raise Failure(
         f"The database {shown} is from an older version of Legible: run `legible db upgrade` first."

@@ -9,7 +9,16 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from legible.cli.common import Data, DatabaseUrl, Failure, Json, print_json, print_table, settings
+from legible.cli.common import (
+    Data,
+    DatabaseUrl,
+    Failure,
+    Json,
+    how_to_install,
+    print_json,
+    print_table,
+    settings,
+)
 from legible.errors import Refusal
 from legible.settings import Settings
 
@@ -113,7 +122,7 @@ def _database(chosen: Settings) -> str:
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
         return f"{shown}, not made yet; `legible serve` makes it"
     if url.get_backend_name() == "postgresql" and find_spec("psycopg") is None:
-        raise Failure("the driver is missing; install legible[postgres]")
+        raise Failure(f"the driver is missing; {how_to_install('postgres')}")
     database = Database(chosen.database)
     try:
         if not database.serves():
@@ -128,7 +137,7 @@ def _database(chosen: Settings) -> str:
 
 def _ray() -> str:
     if find_spec("ray") is None:
-        raise Failure("Ray is missing; install legible[ray]")
+        raise Failure(f"Ray is missing; {how_to_install('ray')}")
     from legible.engine import ray
 
     try:
@@ -140,7 +149,7 @@ def _ray() -> str:
 
 def _redis(url: str) -> str:
     if find_spec("redis") is None:
-        raise Failure("the client is missing; install legible[redis]")
+        raise Failure(f"the client is missing; {how_to_install('redis')}")
     from redis import Redis, RedisError
 
     try:

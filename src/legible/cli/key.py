@@ -15,8 +15,9 @@ from legible.cli.common import (
     when,
 )
 from legible.cli.user import Email, accounts, rate
-from legible.clock import iso
+from legible.clock import iso, now_ms
 from legible.money import yuan
+from legible.settings import MAX_RATE
 
 if TYPE_CHECKING:
     from legible.db.session import Database
@@ -33,7 +34,12 @@ def add(
     rate_per_second: Annotated[
         int | None,
         typer.Option(
-            "--rate", metavar="N", min=0, help="Calls a second; 0 is unlimited.", show_default="the account's"
+            "--rate",
+            metavar="N",
+            min=0,
+            max=MAX_RATE,
+            help="Calls a second; 0 is unlimited.",
+            show_default="the account's",
         ),
     ] = None,
     data: Data = None,
@@ -82,7 +88,9 @@ def list_(data: Data = None, database: DatabaseUrl = None, as_json: Json = False
 
 @app.command()
 def revoke(
-    key_id: Annotated[int, typer.Argument(metavar="ID", help="The number that `legible key list` shows.")],
+    key_id: Annotated[
+        int, typer.Argument(metavar="ID", max=2**63 - 1, help="The number that `legible key list` shows.")
+    ],
     data: Data = None,
     database: DatabaseUrl = None,
     as_json: Json = False,
@@ -105,6 +113,8 @@ def keys(database: "Database") -> "KeyRing":
 def _state(row: "ApiKey") -> str:
     if row.revoked_ms is not None:
         return "revoked"
+    if row.expires_ms is not None and row.expires_ms <= now_ms():
+        return "expired"
     return "enabled" if row.is_enabled else "disabled"
 
 

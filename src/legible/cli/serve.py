@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from legible import memory
-from legible.cli.common import Data, DatabaseUrl, Failure, open_database, settings
+from legible.cli.common import Data, DatabaseUrl, Failure, how_to_install, open_database, settings
 from legible.money import yuan
 from legible.settings import Settings
 
@@ -97,12 +97,12 @@ def _check_connections(chosen: Settings) -> None:
             import legible.tracing  # noqa: F401
         except ModuleNotFoundError as error:
             raise Failure(
-                f"LEGIBLE_OTLP_URL needs the package {error.name}: install legible[otel]."
+                f"LEGIBLE_OTLP_URL needs the package {error.name}: {how_to_install('otel')}."
             ) from None
     if chosen.redis_url is None:
         return
     if find_spec("redis") is None:
-        raise Failure("--redis needs the package redis: install legible[redis].")
+        raise Failure(f"--redis needs the package redis: {how_to_install('redis')}.")
     from redis import Redis
 
     try:
@@ -118,7 +118,7 @@ def _connect_to_ray() -> None:
     try:
         from legible.engine import ray
     except ModuleNotFoundError as error:
-        raise Failure(f"--engine ray needs the package {error.name}: install legible[ray].") from None
+        raise Failure(f"--engine ray needs the package {error.name}: {how_to_install('ray')}.") from None
     patience = threading.Timer(RAY_SECONDS, _give_up)
     patience.daemon = True
     patience.start()

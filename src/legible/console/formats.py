@@ -1,5 +1,6 @@
 """How amounts, times and durations are shown to people."""
 
+import re
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import cache
@@ -12,6 +13,7 @@ from legible.console.i18n import locale
 from legible.money import parse_yuan
 
 MICROS = 1_000_000
+GROUPED = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")  # "0,5" is not: there, the comma is the decimal mark
 
 
 def money(micros: int | None) -> str:
@@ -31,7 +33,10 @@ def plain_money(micros: int) -> str:
 def parse_money(text: str, *, most: int = 10**9 * MICROS) -> int | None:
     """Micros of a typed amount of yuan; None unless it is from 0 to `most` with at most six decimals."""
     # A Chinese keyboard types the wide sign.
-    return parse_yuan(text.strip().lstrip("¥￥").replace(",", ""), least_micros=0, most_micros=most)
+    amount = text.strip().lstrip("¥￥").strip()
+    if GROUPED.fullmatch(amount):
+        amount = amount.replace(",", "")
+    return parse_yuan(amount, least_micros=0, most_micros=most)
 
 
 @cache

@@ -248,7 +248,8 @@ class Form(dict[str, str]):
     def number(self, name: str, low: int, high: int) -> int | None:
         """A whole number within bounds, else None."""
         text = self[name]
-        return int(text) if text.isascii() and text.isdigit() and low <= int(text[:18]) <= high else None
+        is_number = text.isascii() and text.isdigit() and len(text) <= 18
+        return int(text) if is_number and low <= int(text) <= high else None
 
 
 async def form(request: Request, visit: VisitDep) -> Form:

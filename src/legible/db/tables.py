@@ -30,6 +30,9 @@ class Base(DeclarativeBase):
     )
 
 
+NOBODY = "deleted-{}@invalid"  # the address of an account of that id that was deleted
+
+
 class Account(Base):
     """A user and their prepaid balance: the sum of the account's entries, always, and never negative."""
 
@@ -44,6 +47,10 @@ class Account(Base):
     balance_micros: Mapped[int] = mapped_column(BigInteger, default=0)
     rate_per_second: Mapped[int | None]  # None: the setting's default; 0: no limit
     created_ms: Mapped[int] = mapped_column(BigInteger)
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.email == NOBODY.format(self.id)
 
 
 class ApiKey(Base):

@@ -15,13 +15,13 @@ from legible.console.web import AdminDep, Form, FormDep, MemberVisit
 from legible.db.tables import Account, ApiKey, AuditEvent, Call, Entry, TopUpCode
 from legible.errors import InsufficientCredit, InvalidField
 from legible.prices import PricedType
+from legible.settings import MAX_RATE
 from legible.tasks import Kind
 
 router = APIRouter(prefix="/admin")
 
 PAGE_SIZE = 50
 MAX_CODES = 100
-MAX_RATE = 1_000_000
 DAY_MS = 24 * 3_600_000
 ERRORS = {
     "amount": mark("Write an amount in yuan, like 10 or 0.5; with a minus sign it takes away."),
@@ -142,7 +142,7 @@ def _user(
 def _known(visit: MemberVisit, account_id: int) -> Account:
     with visit.console.database.read() as session:
         user = session.get(Account, account_id)
-        if user is None:
+        if user is None or user.is_deleted:  # there is nobody to give anything to
             raise HTTPException(404)
         session.expunge(user)
     return user

@@ -16,11 +16,11 @@ from legible.console.web import Form, FormDep, MemberDep, MemberVisit
 from legible.db.tables import ApiKey, Call
 from legible.errors import InvalidField, NotFound
 from legible.keys import KeyRules, NewKey
+from legible.settings import MAX_RATE
 from legible.tasks import Kind
 
 router = APIRouter(prefix="/console/keys")
 
-MAX_RATE = 1_000_000
 TRIAL_MS = 3_600_000
 TRIAL_CAP_MICROS = 500_000
 DAY_MS = 24 * 3_600_000

@@ -8,6 +8,7 @@ from fastapi.responses import Response, StreamingResponse
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from legible import ledger
 from legible.calls import CallLog
 from legible.clock import now_ms
 from legible.console import sessions
@@ -18,6 +19,7 @@ from legible.console.routes.calls import as_json
 from legible.console.routes.entrance import FIELD_ERRORS, TOO_OFTEN, prefer
 from legible.console.web import FormDep, MemberDep, MemberVisit
 from legible.db.tables import (
+    NOBODY,
     Account,
     ApiKey,
     AuditEvent,
@@ -237,10 +239,13 @@ def delete_account(visit: MemberDep, form: FormDep) -> Response:
         return _page(visit, 400, "delete", TOO_OFTEN if known is None else WRONG_PASSWORD)
     if visit.person.is_admin and _administrators(visit) < 2:
         return _page(visit, 400, "delete", LAST_ADMINISTRATOR)
-    account_id, nobody = visit.person.id, f"deleted-{visit.person.id}@invalid"
+    account_id, nobody = visit.person.id, NOBODY.format(visit.person.id)
     for key in visit.console.keys.list(account_id):
         visit.console.keys.revoke(key.id, account_id)
     with visit.console.database.write() as session:
+        balance = session.scalar(select(Account.balance_micros).where(Account.id == account_id))
+        if balance:
+            ledger.post(session, account_id, -balance, "correction", "account deleted", account_id)
         mine = select(Call.id).where(Call.account_id == account_id)
         _forget_images(session, account_id)
         session.execute(delete(WrongAnswer).where(WrongAnswer.call_id.in_(mine)))

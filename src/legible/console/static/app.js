@@ -16,6 +16,10 @@ export function rememberKey(name, key) {
   sessionStorage.setItem(KEYS, JSON.stringify([{ name, key }, ...others].slice(0, 10)));
 }
 
+export function forgetKey(key) {
+  sessionStorage.setItem(KEYS, JSON.stringify(knownKeys().filter((known) => known.key !== key)));
+}
+
 export function csrf() {
   return document.querySelector('input[name="csrf"]')?.value ?? "";
 }
@@ -61,7 +65,8 @@ async function download(link) {
   state.hidden = false;
   bar.removeAttribute("value");
   const response = await fetch(link.href);
-  if (!response.ok) {
+  // Redirected: to the log-in, when the session is over.
+  if (!response.ok || response.redirected) {
     location.href = link.href;
     return;
   }
@@ -114,8 +119,9 @@ for (const field of document.querySelectorAll("[data-time-zone]")) {
 const made = document.querySelector("[data-made-key]");
 if (made) rememberKey(`${made.dataset.madeKey} …${made.textContent.slice(-4)}`, made.textContent);
 
-for (const leave of document.querySelectorAll('form[action="/logout"], form[action="/login"]')) {
-  leave.addEventListener("submit", () => sessionStorage.removeItem(KEYS));
+const LEAVE = ["/logout", "/login", "/signup", "/console/settings/delete"];
+for (const form of document.forms) {
+  if (LEAVE.includes(form.getAttribute("action"))) form.addEventListener("submit", () => sessionStorage.removeItem(KEYS));
 }
 
 // On a small screen a chart is wider than its box: today, at its right end, is what one wants to see.

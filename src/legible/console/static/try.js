@@ -1,6 +1,6 @@
 // Try it: the real call, made by the page as a program would make it; its answer drawn; the code for it in seven languages.
 
-import { csrf, element, knownKeys, money, rememberKey } from "./app.js";
+import { csrf, element, forgetKey, knownKeys, money, rememberKey } from "./app.js";
 import { characters, picture, readReply, spoken } from "./draw.js";
 import { LANGUAGES, Picture, request, shots } from "./snippets.js";
 
@@ -217,12 +217,14 @@ function showCode() {
 
 async function useKey() {
   const chosen = at("key").value;
-  if (chosen === "paste") return at("pasted").value.trim();
+  const pasted = at("pasted").value.trim();
+  if (chosen === "paste") return /^[!-~]+$/.test(pasted) && pasted; // a header takes nothing else
   if (chosen !== "trial") return knownKeys().find(({ key }) => key === chosen)?.key;
   const response = await fetch("/console/keys/trial", {
     method: "POST", headers: { "x-csrf-token": csrf(), "content-type": "application/x-www-form-urlencoded" }, body: "",
   });
-  if (!response.ok) return null;
+  if (response.redirected) location.assign("/login?next=/console/try"); // the session is over
+  if (!response.ok || response.redirected) return null;
   const { name, key } = await response.json();
   rememberKey(name, key);
   showKeys(key);
@@ -240,6 +242,7 @@ function showKeys(chosen) {
 async function run() {
   if (!state.images.length) return say(words.no_image);
   at("run").disabled = true;
+  at("result").hidden = true;
   say(words.running);
   try {
     const key = await useKey();
@@ -262,6 +265,10 @@ async function call(key) {
   const response = await fetch(new URL(url).pathname, { method: "POST", headers, body: json, credentials: "omit" });
   const reply = await response.json();
   const milliseconds = performance.now() - started;
+  if (response.status === 401 && knownKeys().some((known) => known.key === key)) {
+    forgetKey(key); // expired or revoked
+    showKeys();
+  }
   const answer = readReply(state.operation.dialect, reply);
   answer.reference ??= response.headers.get("x-trace-id");
   await showAnswer(answer, reply, response.status, milliseconds);
