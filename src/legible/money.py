@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 MICROS = 1_000_000  # a yuan
-AMOUNT = re.compile(r"\d{1,40}(\.\d{0,40})?|\.\d{1,40}")
+AMOUNT = re.compile(r"(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e\d{1,2})?", re.IGNORECASE)
 
 
 def yuan(micros: int) -> str:

@@ -13,7 +13,8 @@ from legible.console.i18n import locale
 from legible.money import parse_yuan
 
 MICROS = 1_000_000
-GROUPED = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")  # "0,5" is not: there, the comma is the decimal mark
+# A comma groups thousands: in "0,5" it is somebody's decimal mark.
+TYPED = re.compile(r"(\d*|\d{1,3}(,\d{3})+)(\.\d*)?")
 
 
 def money(micros: int | None) -> str:
@@ -34,9 +35,9 @@ def parse_money(text: str, *, most: int = 10**9 * MICROS) -> int | None:
     """Micros of a typed amount of yuan; None unless it is from 0 to `most` with at most six decimals."""
     # A Chinese keyboard types the wide sign.
     amount = text.strip().lstrip("¥￥").strip()
-    if GROUPED.fullmatch(amount):
-        amount = amount.replace(",", "")
-    return parse_yuan(amount, least_micros=0, most_micros=most)
+    if not TYPED.fullmatch(amount):
+        return None
+    return parse_yuan(amount.replace(",", ""), least_micros=0, most_micros=most)
 
 
 @cache
