@@ -10,6 +10,7 @@ from functools import cache, partial
 
 import structlog
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
@@ -85,11 +86,12 @@ def build_app(settings: Settings, recognizers: Mapping[Kind, Recognizer] | None 
     app.router.redirect_slashes = False
     for chapter in chapters:
         app.include_router(chapter.router)
-    app.include_router(_operations(parts))
-    app.include_router(_documents(chapters))
-    others = [each for each in METHODS if each not in ("GET", "HEAD")]
-    for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/openapi/{name}.json", "/docs"):
-        app.add_api_route(path, _wrong_method, methods=others, include_in_schema=False)
+    for router in (_operations(parts), _documents(chapters)):
+        app.include_router(router)
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                others = sorted({*METHODS} - {"GET", "HEAD"})
+                app.add_api_route(route.path, _wrong_method, methods=others, include_in_schema=False)
     app.mount("/", _console(parts))
     app.exception_handler(Refusal)(v1.refused)
     app.exception_handler(HTTPException)(_http_error)

@@ -47,6 +47,7 @@ def session(path: Path) -> ort.InferenceSession:
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
+@cache
 def has_vnni(processors: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether this processor is known to have instructions for 8-bit networks."""
     return processors.exists() and "vnni" in processors.read_text("utf-8")
