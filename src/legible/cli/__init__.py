@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from legible.cli import calls, db, doctor, key, ledger, read, serve, types, user
+from legible.cli import assess, calls, db, doctor, key, ledger, read, serve, types, user
 from legible.cli.common import Failure
 from legible.errors import Refusal
 
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.command()(serve.serve)
 app.command()(read.read)
+app.command()(assess.assess)
 app.add_typer(user.app, name="user")
 app.add_typer(key.app, name="key")
 app.command()(calls.calls)

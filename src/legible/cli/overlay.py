@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from legible import images
 from legible.cli.common import Failure
-from legible.tasks import Answer, ClickAnswer, GridAnswer, SliderAnswer
+from legible.tasks import Answer, ArithmeticAnswer, ClickAnswer, GridAnswer, SliderAnswer, TextAnswer
 
 COLOUR = (255, 0, 80)
 LINE_PX = 3
@@ -18,6 +18,18 @@ PAPER, INK = (255, 255, 255), (60, 60, 60)
 
 def draw(encoded: bytes, answer: Answer, path: Path) -> None:
     """Writes the picture to `path`, in its format by name. Raises `Failure` for an answer without place."""
+    if isinstance(answer, TextAnswer | ArithmeticAnswer) or (
+        isinstance(answer, ClickAnswer) and not answer.point
+    ):
+        raise Failure("--output: this answer has no place in the picture; leave the option out.")
+    try:
+        drawn(encoded, answer).save(path)
+    except (OSError, ValueError) as error:
+        raise Failure(f"--output: cannot write {path} ({error}).") from None
+
+
+def drawn(encoded: bytes, answer: Answer | None) -> Image.Image:
+    """The picture in RGB, with the answer on it where it has a place."""
     picture = Image.fromarray(images.decode(encoded).rgb)
     pen = ImageDraw.Draw(picture)
     match answer:
@@ -29,12 +41,7 @@ def draw(encoded: bytes, answer: Answer, path: Path) -> None:
             for x, y in points or (point,):
                 pen.line((x - CROSS_PX, y, x + CROSS_PX, y), fill=COLOUR, width=LINE_PX)
                 pen.line((x, y - CROSS_PX, x, y + CROSS_PX), fill=COLOUR, width=LINE_PX)
-        case _:
-            raise Failure("--output: this answer has no place in the picture; leave the option out.")
-    try:
-        picture.save(path)
-    except (OSError, ValueError) as error:
-        raise Failure(f"--output: cannot write {path} ({error}).") from None
+    return picture
 
 
 def _tiles(

@@ -70,7 +70,7 @@ def read(
     as_json: Json = False,
 ) -> None:
     """Read one picture and print what it says."""
-    task = Task(kind, (_bytes(image),), _options(kind, question, piece), threshold)
+    task = Task(kind, (_bytes(image),), options_of(kind, question, piece), threshold)
     answer = asyncio.run(_recognize(task))
     if output is not None:
         from legible.cli.overlay import draw
@@ -101,7 +101,8 @@ def _bytes(path: Path) -> bytes:
         raise Failure(f"Cannot read {path} ({error.strerror}): name a picture that is there.") from None
 
 
-def _options(kind: Kind, question: str | None, piece: Path | None) -> Options:
+def options_of(kind: Kind, question: str | None, piece: Path | None) -> Options:
+    """What the command line knows of the picture. Raises `typer.BadParameter` for what does not fit."""
     if piece is not None and kind is not Kind.SLIDER:
         raise typer.BadParameter(f"--piece goes with --kind slider, not {kind}")
     if question is not None and kind not in (Kind.GRID, Kind.CLICK):
