@@ -334,6 +334,9 @@ def test_the_call_log_filters_pages_and_exports(member: Person) -> None:
     assert len(rows) == 53
     assert member.get("/console/calls.json").headers["x-total-rows"] == "53"
     assert len(member.get("/console/calls.csv?outcome=answered").text.splitlines()) == 53
+    assert member.get("/console/calls.csv").text.startswith("\ufefflog_id,")  # for Excel
+    log_id = member.log_ids()[0]
+    assert len(re.findall(r'calls/(LOG\d+)"', member.get(f"/console/calls?id={log_id.lower()}").text)) == 1
     assert json.loads(member.get("/console/calls.json?kind=grid").text) == []
     assert member.get("/console/calls?cursor=nonsense").status_code == 404
 
@@ -455,6 +458,20 @@ def test_the_audit_log_says_details_in_the_visitors_language(site: Site, member:
             rf"<tr>(?:(?!</tr>).)*{member.email}.*?</tr>", admin.get("/admin/audit").text, re.DOTALL
         )[0]
         assert [word for word in (*words, "a gift", "¥5.00") if word not in row] == []
+        shown = {"en": ("Kind: Text", "Can be called: yes"), "zh-CN": ("种类: 文字", "可以调用: 是")}[
+            language
+        ]
+        priced = {
+            "id": "50200",
+            "row": "50200",
+            "kind": "text",
+            "name_en": "T",
+            "name_zh": "T",
+            "enabled": "1",
+        }
+        assert admin.post("/admin/types", priced | {"price": "0.01"}).status_code == 303
+        log = re.sub(r"<[^>]+>", "", admin.get("/admin/audit").text)
+        assert [words for words in shown if words not in log] == []
 
 
 def test_every_kind_has_a_measured_number_that_says_how_it_was_measured() -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import chain
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Request
@@ -24,6 +25,7 @@ from legible.tasks import Kind
 router = APIRouter(prefix="/console/calls")
 
 PAGE_SIZE = 50
+EXCEL_MARK = "\ufeff"  # without it, Excel takes the file for one in the code page of its country
 LOG_ID = re.compile(r"LOG\d{8,}")
 IMAGE_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8": "image/jpeg", b"GIF8": "image/gif", b"BM": "image/bmp"}
 
@@ -32,6 +34,7 @@ def _filter(visit: MemberVisit) -> CallFilter:
     """The filter that the address asks for; what cannot be understood is left out."""
     query = visit.request.query_params
     reference = query.get("id", "").strip()[:100]
+    is_log_id = LOG_ID.fullmatch(reference.upper()) is not None
     return CallFilter(
         from_ms=_day_ms(visit, query.get("from", "")),
         until_ms=_day_ms(visit, query.get("until", ""), days=1),
@@ -39,8 +42,8 @@ def _filter(visit: MemberVisit) -> CallFilter:
         outcome=query.get("outcome", "")[:50] or None,
         dialect=query.get("dialect", "")[:20] or None,
         key_id=_small_number(query.get("key", "")),
-        log_id=reference if LOG_ID.fullmatch(reference) else None,
-        trace_id=reference if reference and not LOG_ID.fullmatch(reference) else None,
+        log_id=reference.upper() if is_log_id else None,
+        trace_id=reference if reference and not is_log_id else None,
         at_least_ms=_small_number(query.get("slower", "")),
     )
 
@@ -82,7 +85,7 @@ def call_log(visit: MemberDep, cursor: str | None = None) -> Response:
 @router.get(".csv")
 def calls_csv(visit: MemberDep) -> Response:
     lines = CallLog(visit.console.database).csv(visit.person.id, _filter(visit))
-    return _file(visit, lines, "text/csv; charset=utf-8", "csv")
+    return _file(visit, chain([EXCEL_MARK], lines), "text/csv; charset=utf-8", "csv")
 
 
 @router.get(".json")
