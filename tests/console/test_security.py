@@ -231,9 +231,19 @@ def test_sign_up_can_be_closed(sqlite_template, tmp_path) -> None:
     with running(_copy(sqlite_template, tmp_path), sign_up=False) as site:
         visitor = site.visitor()
         assert "Sign-up is closed here" in visitor.get("/signup").text
-        assert 'href="/signup"' not in visitor.get("/").text
+        for page in ("/", "/guide/quick-start"):
+            assert 'href="/signup"' not in visitor.get(page).text
         answer = visitor.post("/signup", {"email": "a@example.com", "password": PASSWORD}, at="/login")
         assert answer.status_code == 404
+
+
+def test_where_nothing_is_free_nothing_is_promised(sqlite_template, tmp_path) -> None:
+    with running(_copy(sqlite_template, tmp_path), free_quota_micros=0) as site:
+        for language, words in (("en", "ask your administrator for a balance"), ("zh-CN", "新账户没有余额")):
+            visitor = site.visitor(**{"accept-language": language})
+            assert words in visitor.get("/guide/quick-start").text
+            for page in ("/", "/signup", "/guide/quick-start"):
+                assert re.search(r"¥0(\.00)?(?![.\d])", visitor.get(page).text) is None, page
 
 
 def test_a_frozen_account_is_out_at_once(site: Site, member: Person) -> None:
