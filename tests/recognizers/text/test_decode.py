@@ -51,6 +51,18 @@ def test_what_the_frames_show_is_read(text: str) -> None:
 
 
 @settings(deadline=None, max_examples=30)
+@given(st.text(alphabet=ALPHANUMERIC, min_size=3, max_size=6), st.integers(0, 40), st.integers(0, 40))
+def test_each_character_is_as_sure_as_the_frames_that_show_it(text: str, before: int, after: int) -> None:
+    """Wherever in the picture the text stands."""
+    blank = np.full((1, BLANK + 1), 0.001, np.float32)
+    blank[0, BLANK] = 0.94
+    shown = np.concatenate([np.repeat(blank, before, 0), frames(text), np.repeat(blank, after, 0)])
+    answer = decode(shown, network(), TextOptions())
+    assert answer.text == text
+    assert all(0.9 < character.confidence <= 1 for character in answer.characters)
+
+
+@settings(deadline=None, max_examples=30)
 @given(st.text(alphabet=ALPHANUMERIC, min_size=1, max_size=6))
 def test_the_beam_agrees_with_the_best_path_when_that_is_sure(text: str) -> None:
     assert beam_search(frames(text), ALPHANUMERIC, 1, 12)[0].text == text

@@ -84,6 +84,45 @@ def test_white_text_on_a_transparent_ground_is_seen_in_the_alpha_channel() -> No
     assert seen[5, 5].tolist() == [255, 255, 255]
 
 
+def test_pale_letters_and_lines_on_a_transparent_ground_are_laid_on_black() -> None:
+    alpha = np.zeros((60, 160), np.uint8)
+    alpha[20:40, 30:60] = alpha[50:52] = 255
+    picture = page()
+    picture[50:52] = 140
+    seen = flatten(Picture(picture, alpha))
+    assert seen[30, 40].tolist() == [255, 255, 255]
+    assert seen[5, 5].tolist() == [0, 0, 0]
+    # Dark letters stay on white, and so does what is transparent at its corners alone.
+    picture[20:40, 30:60] = 20
+    assert flatten(Picture(picture, alpha))[5, 5].tolist() == [255, 255, 255]
+    alpha[:] = 255
+    alpha[:4, :4] = 0
+    picture[20:40, 30:60] = 255
+    assert flatten(Picture(picture, alpha))[0, 0].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("frame", [None, 90])
+@pytest.mark.parametrize(("around", "ground"), [(30, 255), (240, 200), (255, 20)])
+def test_a_panel_on_a_screenshot_is_cut_out_before_its_margins(
+    around: int, ground: int, frame: int | None
+) -> None:
+    picture = page(120, 300, around)
+    if frame is not None:
+        picture[29:91, 69:231] = frame
+    picture[30:90, 70:230] = ground
+    assert content_box(picture) == (70, 30, 230, 90)
+    picture[50:70, 100:180] = 120
+    x0, y0, x1, y1 = content_box(picture)
+    assert (70 < x0 <= 100, 30 < y0 <= 50, 180 <= x1 < 230, 70 <= y1 < 90) == (True,) * 4
+
+
+def test_a_text_is_no_panel() -> None:
+    picture = page(100, 400)
+    picture[40:60, 100:110] = picture[40:60, 170:180] = picture[40:43, 100:180] = 20
+    x0, y0, _, _ = content_box(picture)
+    assert (x0, y0) < (100, 40)
+
+
 def test_an_empty_picture_is_no_error() -> None:
     assert np.unique(preprocess(Picture(page()))).tolist() == [ZERO]
 

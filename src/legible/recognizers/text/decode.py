@@ -4,6 +4,7 @@ and case."""
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from string import ascii_letters, digits
 
 import numpy as np
@@ -263,9 +264,19 @@ def beam_search(
 
 
 def _peaks(probs: Floats, symbols: list[int]) -> list[float]:
-    """The peak probability of each character, looked for from left to right."""
-    share = len(probs) / max(1, len(symbols))
-    return [
-        max(column[max(0, int(i * share) - 3) : int((i + 1) * share) + 3])
-        for i, column in enumerate(probs[:, symbols].T.tolist())
-    ]
+    """The probability (0-1) of each character in the frame that shows it, all placed in their order in the
+    likeliest way."""
+    columns = np.log(probs[:, symbols].T)
+    # A repeat needs a frame between the two.
+    steps = [1 + (left == right) for left, right in pairwise(symbols)]
+    totals = list(columns[:1])
+    for column, step in zip(columns[1:], steps, strict=True):
+        before = np.full_like(column, -np.inf)
+        before[step:] = np.maximum.accumulate(totals[-1])[:-step]
+        totals.append(column + before)
+    peaks, end = [], len(probs)
+    for total, symbol, step in zip(reversed(totals), reversed(symbols), [*reversed(steps), 1], strict=True):
+        place = int(total[: max(1, end)].argmax())
+        peaks.append(float(probs[place, symbol]))
+        end = place - step + 1
+    return peaks[::-1]

@@ -15,6 +15,10 @@ HEIGHT = 64
 WIDTHS = (128, 176, 224)
 # The second view: letters that were squeezed or touch get more frames. The third: wide ones fewer.
 WIDER, NARROWER = 1.3, 0.8
+PANELS = 3  # so many grounds may lie in one another, as around a captcha on a screenshot
+LEAST_PANEL = 12, 24, 0.08  # its height and width in pixels, and its share of what it lies on
+EDGE, STRAIGHT = 3, 0.9  # one of so many first lines differs from the ground around it at least so far along
+PALE, SOLID = 215, 200  # levels of an ink that white would hide, and of an alpha that hides what is behind
 INK = 24  # grey levels by which a pixel must differ from the ground in one colour, to be content
 # A colour, of 64, that may be that of a small text: its share of the picture, and of the border at most; how
 # much of its box it fills, what part of the picture that is, and how many times longer than high.
@@ -58,10 +62,24 @@ def flatten(picture: Picture) -> Pixels:
     transparency shows."""
     if len(picture.frames) > 1:
         return _merged(picture.frames)
-    if picture.alpha is not None and int(picture.rgb.max()) - int(picture.rgb.min()) < 8:
+    if picture.alpha is None:
+        return picture.rgb
+    if int(picture.rgb.max()) - int(picture.rgb.min()) < 8:
         # White text on a transparent ground vanishes on white: the shape is in the alpha channel alone.
         return np.repeat(255 - picture.alpha[:, :, None], 3, axis=2)
-    return picture.rgb
+    return _on_black(picture.rgb, picture.alpha) if _is_for_dark(picture.rgb, picture.alpha) else picture.rgb
+
+
+def _is_for_dark(rgb: Pixels, alpha: Pixels) -> bool:
+    """Whether most of what is drawn on a transparent ground is of a colour that is hardly seen on white."""
+    solid = alpha > SOLID
+    pale = rgb[solid].min(1) > PALE
+    return float((alpha < 128).mean()) > 0.5 and len(pale) > 0 and float(pale.mean()) > 0.5
+
+
+def _on_black(rgb: Pixels, alpha: Pixels) -> Pixels:
+    """What was flattened on white, flattened on black."""
+    return cv2.subtract(rgb, cv2.cvtColor(255 - alpha, cv2.COLOR_GRAY2RGB))  # type: ignore[return-value]
 
 
 def _merged(frames: tuple[Pixels, ...]) -> Pixels:
@@ -88,18 +106,57 @@ def _ground(rgb: Pixels) -> Pixels:
 
 
 def content_box(rgb: Pixels) -> Box:
-    """What differs from the picture's ground, with a margin; the whole picture if it is
-    busy."""
-    height, width = rgb.shape[:2]
+    """What differs from the picture's ground, with a margin; the whole picture if it is busy. Where that is a
+    panel with a ground of its own, as on a screenshot, what differs from that."""
+    left, top, bottom, right = 0, 0, *rgb.shape[:2]
+    for _ in range(PANELS):
+        panel = rgb[top:bottom, left:right]
+        ink = _ink(panel)
+        found = _panel(ink)
+        if found is None:
+            break
+        x0, y0, x1, y1 = found
+        left, top, right, bottom = left + x0, top + y0, left + x1, top + y1
+    else:
+        return left, top, right, bottom
+    x, y, columns, rows = cv2.boundingRect(ink)
+    margin = max(2, round(0.12 * rows))
+    x0, x1 = max(left, left + x - margin), min(right, left + x + columns + margin)
+    y0, y1 = max(top, top + y - margin), min(bottom, top + y + rows + margin)
+    if not columns or x1 - x0 < 8 or y1 - y0 < 8:
+        return left, top, right, bottom
+    return x0, y0, x1, y1
+
+
+def _ink(rgb: Pixels) -> Pixels:
+    """(H, W) 255 where a pixel differs from the ground, else 0."""
     ground = _ground(rgb).astype(np.float64)
     plain = cv2.inRange(rgb, ground - INK, ground + INK)
-    left, top, columns, rows = cv2.boundingRect(cv2.bitwise_not(plain, dst=plain))
-    margin = max(2, round(0.12 * rows))
-    x0, x1 = max(0, left - margin), min(width, left + columns + margin)
-    y0, y1 = max(0, top - margin), min(height, top + rows + margin)
-    if not columns or x1 - x0 < 8 or y1 - y0 < 8:
-        return 0, 0, width, height
-    return x0, y0, x1, y1
+    return cv2.bitwise_not(plain, dst=plain)  # type: ignore[return-value]
+
+
+def _panel(ink: Pixels) -> Box | None:
+    """The rectangle with straight edges that all ink (H, W) lies in, none of it outside; None if there is
+    none."""
+    x, y, columns, rows = cv2.boundingRect(ink)
+    height, width, share = LEAST_PANEL
+    if (rows, columns) == ink.shape or rows < height or columns < width or rows * columns < share * ink.size:
+        return None
+    inside = ink[y : y + rows, x : x + columns]
+    edges = []
+    for lines in (inside, inside[::-1], inside.T, inside[:, ::-1].T):
+        edge = _straight(lines)
+        if edge is None:
+            return None
+        edges.append(edge)
+    top, bottom, left, right = edges
+    return x + left, y + top, x + columns - right, y + rows - bottom
+
+
+def _straight(lines: Pixels) -> int | None:
+    """Which of the first lines is the edge of a panel."""
+    filled = np.flatnonzero(lines[:EDGE].mean(1) >= STRAIGHT * 255)
+    return int(filled[0]) if len(filled) else None
 
 
 def close_box(content: Pixels) -> Box | None:
