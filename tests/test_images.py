@@ -1,14 +1,15 @@
 """From encoded pictures to pixels."""
 
+import struct
 from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 from legible.errors import InvalidImage
-from legible.images import decode
+from legible.images import check_header, decode
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
@@ -72,6 +73,36 @@ def test_frames_that_outgrow_the_first_are_left_out() -> None:
     picture = decode(bytes(grown))
     assert picture.rgb.shape == (20, 40, 3)
     assert all(frame.shape == (20, 40, 3) for frame in picture.frames)
+
+
+@pytest.mark.parametrize(("orientation", "corner"), [(1, (0, 0)), (3, (-1, -1)), (6, (0, -1)), (8, (-1, 0))])
+def test_a_photo_is_turned_as_its_camera_was_held(orientation: int, corner: tuple[int, int]) -> None:
+    image = Image.new("RGB", (64, 32), "white")
+    image.paste((0, 0, 0), (0, 0, 16, 16))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    data = BytesIO()
+    image.save(data, "JPEG", exif=exif)
+    picture = decode(data.getvalue())
+    assert picture.rgb[corner].max() < 40
+    assert check_header(data.getvalue()) == (picture.rgb.shape[1], picture.rgb.shape[0])
+    assert picture.rgb.shape == ((64, 32, 3) if orientation > 4 else (32, 64, 3))
+
+
+def test_a_photo_whose_camera_says_nonsense_is_read_as_it_is() -> None:
+    data = BytesIO()
+    Image.new("RGB", (64, 32), "white").save(data, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert decode(data.getvalue()).rgb.shape == (32, 64, 3)
+    assert check_header(data.getvalue()) == (64, 32)
+
+
+def test_an_empty_fourth_channel_of_a_bitmap_hides_nothing() -> None:
+    pixels = np.full((4, 6, 4), (10, 200, 30, 0), np.uint8)
+    header = struct.pack("<2sIHHI", b"BM", 122 + pixels.nbytes, 0, 0, 122)
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header += struct.pack("<IiiHHIIiiII", 108, 6, 4, 1, 32, 3, pixels.nbytes, 0, 0, 0, 0) + masks
+    picture = decode(header.ljust(122, b"\0") + pixels.tobytes())
+    assert picture.rgb[0, 0].tolist() == [30, 200, 10]
 
 
 def test_other_views_in_a_photo_of_a_camera_are_no_animation() -> None:

@@ -2,6 +2,7 @@
 before pixels are decoded."""
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence
+from PIL import ExifTags, Image, ImageSequence
 
 from legible.errors import EmptyImage, ImageTooLarge, InvalidImage
 from legible.tasks import DEFAULT_LIMITS, ImageLimits
@@ -26,6 +27,17 @@ MAX_EXIF_BYTES = 65_536  # what one segment of a JPEG holds
 MAX_RUN_BYTES = 256 * 1024  # of a BMP in run-length, which Pillow reads in Python
 PNG_MAGIC, JPEG_MAGIC, SCAN = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\xff\xda"
 GIF_MAGIC, EXTENSION, FRAME_OR_END = (b"GIF87a", b"GIF89a"), 0x21, b",;"
+# What undoes each orientation of a photo; browsers show it so.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = range(5, 9)
 PACKED, EXIF = (b"iCCP", b"zTXt", b"iTXt"), b"Exif\0"
 FILL, LONE = 0xFF, (0x01, *range(0xD0, 0xD9))  # markers of a JPEG without a length
 
@@ -60,7 +72,8 @@ def check_header(
     """Width and height as the header tells them: cheap, no pixel is decoded.
     Raises `InvalidImage` as `decode` does."""
     with _opened(data, limits, field) as image:
-        return image.size
+        width, height = image.size
+        return (height, width) if _orientation(image) in SIDEWAYS else (width, height)
 
 
 @contextmanager
@@ -162,6 +175,17 @@ def _allowed_size(limits: ImageLimits) -> str:
     )
 
 
+def _orientation(image: Image.Image) -> int:
+    """How a camera was held: 1 to 8 of Exif 2.32; 1 for what is no photo of one, or says nothing sensible."""
+    if image.format != "JPEG" or "exif" not in image.info:
+        return 1
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    # What Pillow's reader of TIFF raises on broken ones, which browsers show as they are.
+    except (struct.error, KeyError, SyntaxError, TypeError, ValueError, OSError):
+        return 1
+
+
 def _pixels(image: Image.Image, limits: ImageLimits, field: str) -> Picture:
     affordable = max(1, limits.max_pixels // (image.width * image.height))
     frames = []
@@ -171,6 +195,9 @@ def _pixels(image: Image.Image, limits: ImageLimits, field: str) -> Picture:
         _check_size(frame.size, limits, field)
         frames.append(_flatten(frame))
     rgb, alpha = frames[0]
+    if (orientation := _orientation(image)) in TURNS:
+        turned = Image.fromarray(rgb).transpose(TURNS[orientation])
+        return Picture(np.asarray(turned))
     # Frames may grow the canvas: what is of another size cannot be laid on the first.
     alike = tuple(each for each, _ in frames if each.shape == rgb.shape)
     return Picture(rgb, alpha, alike if len(alike) > 1 else ())
@@ -185,6 +212,9 @@ def _flatten(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] |
     if image.mode not in ("RGBA", "LA", "PA", "La", "RGBa") and "transparency" not in image.info:
         return np.asarray(image.convert("RGB"), np.uint8), None
     rgba = image.convert("RGBA")
+    if image.format == "BMP" and not rgba.getchannel("A").getbbox():
+        # Most programs leave the fourth byte of a BMP's pixels empty, and show the picture all the same.
+        return np.asarray(rgba.convert("RGB")), None
     flat = Image.new("RGB", image.size, "white")
     flat.paste(rgba, mask=rgba)
     return np.asarray(flat), np.asarray(rgba.getchannel("A"))
