@@ -1,4 +1,4 @@
-"""What a sum means: two or three numbers in digits or Chinese numerals, the four operators, and how such a
+"""What a sum means: two to four numbers in digits or Chinese numerals, the four operators, and how such a
 question ends."""
 
 import re
@@ -16,7 +16,8 @@ OPERATORS = {
 _NUMBER = rf"\d{{1,4}}|[{HAN_DIGITS}十]{{1,3}}"
 _OPERATOR = "|".join(re.escape(word) for word in sorted(OPERATORS, key=len, reverse=True))
 _ENDING = r"(?:=|等于|是)?(?:几|多少)?=?\??"
-_SUM = re.compile(rf"({_NUMBER})({_OPERATOR})({_NUMBER})(?:({_OPERATOR})({_NUMBER}))?{_ENDING}")
+_STEP = re.compile(rf"({_OPERATOR})({_NUMBER})")
+_SUM = re.compile(rf"({_NUMBER})((?:(?:{_OPERATOR})(?:{_NUMBER})){{1,3}}){_ENDING}")
 # A minus sign and the numeral one are the same stroke: between two numbers in digits it is the sign.
 _STROKE = re.compile(r"(?<=\d)一(?=\d)")
 _HAN_NUMBER = re.compile(rf"(?:([{HAN_DIGITS[1:]}])?(十)([{HAN_DIGITS[1:]}])?)|([{HAN_DIGITS}])")
@@ -25,8 +26,10 @@ _HAN_NUMBER = re.compile(rf"(?:([{HAN_DIGITS[1:]}])?(十)([{HAN_DIGITS[1:]}])?)|
 def _beginning(number: str, operator: str) -> str:
     """A pattern of all texts that a sum of such numbers can begin with."""
     ending = r"(?:=|等于?|是)?(?:几|多少?)?=?\??"
-    last = f"(?:{number}){ending}"
-    return f"(?:(?:{number})(?:{operator}(?:(?:{number})(?:{operator}(?:{last})?|{ending}))?)?)?"
+    later = f"(?:{number}){ending}"
+    for _ in range(2):
+        later = f"(?:{number})(?:{operator}(?:{later})?|{ending})"
+    return f"(?:(?:{number})(?:{operator}(?:{later})?)?)?"
 
 
 # Nobody writes one number in digits and the other in Chinese.
@@ -67,9 +70,10 @@ def parse(text: str) -> Sum:
     included."""
     match = _SUM.fullmatch(_STROKE.sub("-", text.replace(" ", "")))
     if match is None:
-        raise NotASum(f"{text!r} is no sum of two or three numbers")
-    numbers = [_number(group) for group in (match[1], match[3], match[5]) if group]
-    signs = [OPERATORS[group] for group in (match[2], match[4]) if group]
+        raise NotASum(f"{text!r} is no sum of two to four numbers")
+    steps = _STEP.findall(match[2])
+    numbers = [_number(number) for number in (match[1], *(number for _, number in steps))]
+    signs = [OPERATORS[operator] for operator, _ in steps]
     expression = str(numbers[0]) + "".join(
         f"{sign}{number}" for sign, number in zip(signs, numbers[1:], strict=True)
     )
