@@ -236,6 +236,12 @@ def test_a_tiny_piece_is_refused() -> None:
     )
 
 
+def test_a_piece_as_wide_as_the_background_is_refused() -> None:
+    background, _ = cut(180, 60)
+    message = refusal_of(encoded(background), encoded(background[5:-5, 5:-5]))
+    assert message.startswith("piece: got a piece of 290x140 pixels for a background of 300x150")
+
+
 def test_an_empty_piece_is_refused() -> None:
     background, part = cut(180, 60)
     part[:, :, 3] = 0
@@ -347,7 +353,7 @@ def test_pictures_that_are_no_slider_are_told_in_chinese_and_cost_nothing(start:
             part[:, :, :3],
             background,
             "piece: 收到 300x150 像素的滑块小图, 而背景图为 44x44 像素",
-            "小于背景图的滑块小图; 背景图请放在 image 中",
+            "高度不超过背景图、宽度不超过其一半的滑块小图; 背景图请放在 image 中",
         ),
         (background, background, "piece: 收到 与 image 相同的图片", "滑块小图, 或没有缺口的完整原图"),
         (background, empty, "piece: 收到 看不到任何内容的图片", "滑块小图"),

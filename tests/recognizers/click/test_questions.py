@@ -26,6 +26,10 @@ from legible.recognizers.grid.labels import LABELS
         "请点击与其他图形不同的图形",
         "找出不成对的图案",
         "请 点击 从不重复的 物体",
+        "点击不一样的图案",
+        "请点击与其他不相同的图形",
+        "Click the icon that is not the same as the others",
+        "Find the shape that isn’t identical to the rest",
     ],
 )
 def test_the_odd_one_out_has_many_wordings(question: str) -> None:
@@ -71,6 +75,8 @@ def test_a_wording_has_its_rule_target_and_count(question: str, expected: Questi
     ("question", "rule"),
     [
         ("Drag the piece to where it fits", Rule.DRAG),
+        ("Click the objects that do not appear only once", Rule.REPEATED),
+        ("请点击不是唯一的物体", Rule.REPEATED),
         ("拖动碎片以完成拼图", Rule.DRAG),
         ("Draw a bounding box around the dog", Rule.BOX),
         ("What is shown in the picture?", Rule.CHOICE),

@@ -257,7 +257,10 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"^a piece of (\d+x\d+) pixels for a background of (\d+x\d+)$",
             r"\1 像素的滑块小图, 而背景图为 \2 像素",
         ),
-        (r"^a piece that is smaller than the background$", "小于背景图的滑块小图; 背景图请放在 image 中"),
+        (
+            r"^a piece at most as high and half as wide as the background$",
+            "高度不超过背景图、宽度不超过其一半的滑块小图; 背景图请放在 image 中",
+        ),
         (r"^the same picture as the background$", "与 image 相同的图片"),
         (
             r"^the picture of the piece, or the photo without its gap$",

@@ -97,12 +97,13 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "(?:相同|同一种|同一个|同样|一种)的?颜色",
         ),
     ),
-    (Rule.REPEATED, ("more than once", "出现多次")),
+    (Rule.REPEATED, (r"more than once|\bnot (?:appear )?(?:unique|only once)", "出现多次|不是唯一|并非唯一")),
     (
         Rule.ODD,
         (
             r"\bunique\b|\bonly once\b|\b(?:never|not) repeat",
             _NOT + " (?:repeat|belong|fit|match|have a (?:pair|match|twin))" + _OTHERS,
+            r"\b(?:not|isn't|isnt|aren't|arent) (?:the same|identical|alike|similar)\b",
             r"\bunpaired\b|without a pair|\bno pair",
             r"\bodd (?:one|object|shape|item|icon)|\bstands? out",
             "(?:isn't|isnt|is not|does not|doesn't) follow(?:ing)? the pattern",
@@ -112,7 +113,7 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             r"\bdifferent " + _THING + "$",
             "唯一|与众不同|独特|独一无二|出现(?:过|了)?一次|(?:从不|不|没有|未|从未)重复|落单",
             "打破规律|不符合规[律则]|不合规律|异常|不成对|没有(?:配对|成对)",
-            "[与和]其[他它余].*不(?:同|一样)|不同的" + _ZH_THING,
+            "[与和]其[他它余].*不(?:同|一样)|不(?:同|相同|一样)的" + _ZH_THING,
         ),
     ),
     (

@@ -5,31 +5,53 @@ import re
 # id: the name shown, then every other name. Longer names win over shorter ones inside them ("school bus"
 # over "bus").
 LABELS: dict[str, tuple[str, ...]] = {
-    "/m/0pg52": ("taxis", "taxi", "出租车", "计程车", "的士"),
-    "/m/01bjv": ("bus", "buses", "巴士", "公交车", "公共汽车"),
-    "/m/02yvhj": ("school bus", "school buses", "校车"),
-    "/m/04_sv": ("motorcycles", "motorcycle", "motorbikes", "motorbike", "摩托车"),
-    "/m/013xlm": ("tractors", "tractor", "拖拉机"),
-    "/m/01jk_4": ("chimneys", "chimney", "烟囱"),
+    "/m/0pg52": ("taxis", "taxi", "出租车", "计程车", "的士", "計程車", "出租車"),
+    "/m/01bjv": ("bus", "buses", "巴士", "公交车", "公共汽车", "公車", "公交車"),
+    "/m/02yvhj": ("school bus", "school buses", "校车", "校車", "校巴"),
+    "/m/04_sv": ("motorcycles", "motorcycle", "motorbikes", "motorbike", "摩托车", "摩托車", "機車"),
+    "/m/013xlm": ("tractors", "tractor", "拖拉机", "拖拉機"),
+    "/m/01jk_4": ("chimneys", "chimney", "烟囱", "煙囪"),
     "/m/014xcs": (
         "crosswalks",
         "crosswalk",
         "pedestrian crossings",
         "pedestrian crossing",
+        "zebra crossings",
+        "zebra crossing",
         "人行横道",
         "斑马线",
         "过街人行道",
+        "行人穿越道",
+        "斑馬線",
     ),
-    "/m/015qff": ("traffic lights", "traffic light", "红绿灯", "交通灯", "交通信号灯"),
-    "/m/0199g": ("bicycles", "bicycle", "bikes", "bike", "自行车", "单车"),
-    "/m/015qbp": ("parking meters", "parking meter", "停车计价表", "停车计时器", "停车咪表"),
-    "/m/0k4j": ("cars", "car", "汽车", "小轿车", "轿车"),
-    "/m/015kr": ("bridges", "bridge", "桥", "桥梁"),
-    "/m/019jd": ("boats", "boat", "船", "船只"),
-    "/m/0cdl1": ("palm trees", "palm tree", "棕榈树"),
-    "/m/09d_r": ("mountains or hills", "mountains", "mountain", "hills", "hill", "山", "山脉", "山丘"),
-    "/m/01pns0": ("fire hydrant", "fire hydrants", "消防栓", "消火栓"),
-    "/m/01lynh": ("stairs", "stair", "楼梯", "台阶"),
+    "/m/015qff": ("traffic lights", "traffic light", "红绿灯", "交通灯", "交通信号灯", "紅綠燈", "交通燈"),
+    "/m/0199g": ("bicycles", "bicycle", "bikes", "bike", "自行车", "单车", "自行車", "腳踏車", "單車"),
+    "/m/015qbp": (
+        "parking meters",
+        "parking meter",
+        "停车计价表",
+        "停车计时器",
+        "停车咪表",
+        "停車計時器",
+        "停車收費錶",
+    ),
+    "/m/0k4j": ("cars", "car", "汽车", "小轿车", "轿车", "汽車", "轎車"),
+    "/m/015kr": ("bridges", "bridge", "桥", "桥梁", "橋", "橋樑"),
+    "/m/019jd": ("boats", "boat", "船", "船只", "船隻"),
+    "/m/0cdl1": ("palm trees", "palm tree", "棕榈树", "棕櫚樹"),
+    "/m/09d_r": (
+        "mountains or hills",
+        "mountains",
+        "mountain",
+        "hills",
+        "hill",
+        "山",
+        "山脉",
+        "山丘",
+        "山脈",
+    ),
+    "/m/01pns0": ("fire hydrant", "fire hydrants", "hydrant", "hydrants", "消防栓", "消火栓"),
+    "/m/01lynh": ("stairs", "stair", "staircase", "staircases", "楼梯", "台阶", "樓梯", "階梯", "台階"),
 }
 
 # Asked for the first, people choose the second as well: a school bus is a bus, a taxi is a car.
@@ -37,20 +59,34 @@ PARTS = {"/m/01bjv": "/m/02yvhj", "/m/0k4j": "/m/0pg52"}
 
 _BY_NAME = {name: label for label, names in LABELS.items() for name in names}
 _LONGEST_FIRST = sorted(_BY_NAME, key=len, reverse=True)
-# English names are whole words; Chinese has no spaces to tell words by.
-_NAMES = re.compile(
-    "|".join(rf"(?<![a-z]){name}(?![a-z])" if name.isascii() else re.escape(name) for name in _LONGEST_FIRST)
-)
+_HAN = "[\u4e00-\u9fff]"
+
+
+def _in_a_sentence(name: str) -> str:
+    """English names are whole words. Chinese has no spaces to tell words by, so that a name of one character,
+    which many other words end or begin with, counts only where nothing but the sentence is beside it."""
+    if name.isascii():
+        return rf"(?<![a-z]){name}(?![a-z])"
+    return name if len(name) > 1 else rf"(?:(?<=[含有示是击择出擊擇])|(?<!{_HAN})){name}(?:(?=的)|(?!{_HAN}))"
+
+
+_NAMES = re.compile("|".join(map(_in_a_sentence, _LONGEST_FIRST)))
+# Before the name: asked for what does not show it, the tiles that do would be the wrong ones.
+_NEGATION = re.compile(r"(?:\b(?:without|except|no|not)|n't)\b[a-z ]{0,20}$|(?:不|没有|沒有|除了)\w{0,4}$")
 
 
 def label_of(question: str) -> str | None:
     """The id that a question is about: an id, a name, or a sentence with one name in it;
-    None for anything else."""
-    asked = " ".join(question.split())
+    None for anything else, and where it asks for what is not there."""
+    asked = question.strip()
     if asked in LABELS:
         return asked
-    found = {_BY_NAME[name] for name in _NAMES.findall(asked.lower())}
-    return found.pop() if len(found) == 1 else None
+    # Programs write names as fire_hydrant and school-bus.
+    asked = " ".join(re.split(r"[\s_-]+", asked.lower().replace("\u2019", "'"))).strip()
+    matches = list(_NAMES.finditer(asked))
+    if len({_BY_NAME[match[0]] for match in matches}) != 1 or _NEGATION.search(asked[: matches[0].start()]):
+        return None
+    return _BY_NAME[matches[0][0]]
 
 
 def known_labels() -> str:

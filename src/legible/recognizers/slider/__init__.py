@@ -20,6 +20,8 @@ from legible.tasks import SliderAnswer, SliderOptions, Task
 MOSTLY_TRANSPARENT, AT_THE_EDGE = 0.4, 0.15
 # Sides of the smallest background and piece in which anything can be told.
 LEAST_BACKGROUND, LEAST_PIECE = 32, 8
+# A piece is at most so wide, as a share of its background; those of real sliders are a third at most.
+MOST_ACROSS = 0.5
 # Nothing transparent: as large as the background, it is the whole photo and no piece.
 OPAQUE = 250
 # Mean difference, in grey levels, under which two pictures are the same one saved twice.
@@ -113,10 +115,10 @@ def _checked_piece(background: Picture, picture: Picture) -> Piece:
             got=f"a piece of {across}x{down} pixels",
             allowed=f"a piece with sides of at least {LEAST_PIECE} pixels",
         )
-    if down > height or across >= width:
+    if down > height or across > MOST_ACROSS * width:
         raise InvalidImage(
             "piece",
             got=f"a piece of {across}x{down} pixels for a background of {width}x{height}",
-            allowed="a piece that is smaller than the background",
+            allowed="a piece at most as high and half as wide as the background",
         )
     return part
