@@ -32,7 +32,7 @@ def across(rgb: Pixels) -> int:
 
 def check_not_plain(rgb: Pixels) -> None:
     """Raises `RecognitionFailed` for a picture of a single colour."""
-    if float(rgb.reshape(-1, 3).std(0).max()) < PLAIN:
+    if float(cv2.meanStdDev(rgb)[1].max()) < PLAIN:
         raise RecognitionFailed(
             "the picture has a single colour: there is nothing to be seen in it", confidence=0.0
         )
