@@ -33,6 +33,7 @@ MIXED, LOWER, UPPER = 0.35, 0.33, 0.32  # share of sites whose letters are of bo
 # What is no captcha often looks like a letter or two. Sites ask for so few hardly ever, and callers know it.
 SHORT, SELDOM = 2, 0.1
 SURE = 0.9
+FOREIGN = 0.05  # the share of a frame under which the allowed characters are taken for none of them
 LONGEST = 32  # characters
 NEVER = (0.0, 0.0)
 
@@ -114,10 +115,14 @@ def _sharing(charset: str, chars: str) -> Floats:
 
 
 def restrict(probs: Floats, charset: str, chars: str) -> Floats:
-    """(T, C) -> (T, len(chars) + 1) probabilities: a letter whose case is not allowed counts for its twin."""
+    """(T, C) -> (T, len(chars) + 1) probabilities: a letter whose case is not allowed counts for its twin.
+
+    A frame that shows nearly nothing but what is not allowed has less than 1 in all: what is read there is
+    doubtful, whatever the caller knows.
+    """
     shared = probs @ _sharing(charset, chars)
     shared += np.float32(1e-12)
-    shared /= shared.sum(1, keepdims=True)
+    shared /= np.maximum(shared.sum(1, keepdims=True), FOREIGN * probs.sum(1, keepdims=True))
     return shared
 
 
