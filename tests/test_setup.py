@@ -24,6 +24,24 @@ def test_constraints_hold_exact_versions_and_name_no_address():
     assert [line for line in HELD if not re.fullmatch(r"#.*|[\w.-]+==[\w.+!]+", line)] == []
 
 
+def test_every_file_of_the_package_is_installed_with_it():
+    """An editable install, as ours for tests, shows nothing of what is left out."""
+    package = ROOT / "src" / "legible"
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"][
+        "package-data"
+    ]
+    installed = {path for pattern in patterns["legible"] for path in package.glob(pattern)}
+    tracked = subprocess.run(
+        ["git", "ls-files", package], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    files = {ROOT / name for name in tracked.stdout.splitlines()}
+    assert len(files) > 100
+    only_for_developers = {"babel.cfg"}
+    assert [
+        file for file in files - installed if file.suffix != ".py" and file.name not in only_for_developers
+    ] == []
+
+
 def test_serving_installs_neither_tests_nor_what_trains():
     assert names(PROJECT["dependencies"]).isdisjoint(
         {"pytest", "ruff", "mypy", "playwright", "torch", "onnx", "ray"}
