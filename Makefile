@@ -44,14 +44,14 @@ fix: $(VENV)/.test  ## ruff's fixes and format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-migration: $(VENV)/.test  ## [m="why"] — a new migration, from what changed in db/tables.py
+migration: $(if $(m),$(VENV)/.test)  ## m="why" — a new migration, from what changed in db/tables.py
 	$(if $(m),,$(error Say why, for example: make migration m="keys have an owner"))
 	@$(BIN)/python -c 'import sys, tempfile; from pathlib import Path; from legible.db.session import new_migration; \
 	  new_migration(sys.argv[1], Path(tempfile.mkdtemp()))' "$(m)"
 	@$(BIN)/ruff format src/legible/db/migrations
 
 # -P: else benchmarks/click.py would be taken for the library of that name.
-bench: $(VENV)/.test  ## [k=KIND] — a measurement, with the row for docs/benchmarks.md
+bench: $(if $(wildcard benchmarks/$(k).py),$(VENV)/.test)  ## k=KIND [args="..."] — a measurement, with the row for docs/benchmarks.md
 	$(if $(wildcard benchmarks/$(k).py),,$(error Say which: make bench k=load))
 	@$(BIN)/python -P benchmarks/$(k).py $(args)
 
@@ -75,7 +75,7 @@ sbom: $(VENV)/.audit  ## build/sbom.json: what a server is made of, in CycloneDX
 image:  ## the container image "legible", with Docker
 	@docker build --tag legible .
 
-train: $(VENV)/.train  ## [k=KIND] — train further and export the weights; needs the extra `train`, with PyTorch
+train: $(if $(wildcard training/$(k)/train.py),$(VENV)/.train)  ## k=KIND [args="..."] — train further and export the weights; needs the extra `train`, with PyTorch
 	$(if $(wildcard training/$(k)/train.py),,$(error Say which: make train k=text))
 	@$(BIN)/python training/$(k)/train.py $(args)
 	@$(BIN)/python training/$(k)/export.py

@@ -26,7 +26,7 @@ Refusal
 └── Broken                     a bug of ours; nothing was charged
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self, TypeVar
 
 R = TypeVar("R", bound="Refusal")
@@ -51,6 +51,21 @@ def _arrived(leaf: type[R], facts: dict[str, Any]) -> R:
     refusal = leaf.__new__(leaf, facts["message"])
     refusal.__dict__.update(facts)
     return refusal
+
+
+def refusals() -> Iterator[type[Refusal]]:
+    """Every leaf and branch of the tree that a call may end with."""
+    waiting = [Refusal]
+    while waiting:
+        each = waiting.pop()
+        waiting += each.__subclasses__()
+        if "code" in vars(each) and each is not Refusal:
+            yield each
+
+
+def codes() -> list[str]:
+    """The words for them in the call log."""
+    return sorted(each.code for each in refusals())
 
 
 class BadRequest(Refusal):

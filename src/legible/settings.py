@@ -1,22 +1,24 @@
 """Every knob of the service, with a default that works on a laptop. Environment: `LEGIBLE_<NAME>`."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from legible.tasks import ImageLimits
 
 MAX_RATE = 1_000_000  # calls a second, of an account or a key
+PREFIX = "LEGIBLE_"
 
 
 class Settings(BaseSettings):
     """`docs/settings.md` lists them all; a test compares the two."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="LEGIBLE_", env_ignore_empty=True, extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
@@ -39,12 +41,16 @@ class Settings(BaseSettings):
     ray_max_replicas: int = Field(
         100, ge=1, le=1000, description="With Ray: most recognizer processes of a kind."
     )
-    recognition_timeout_seconds: float = Field(20, gt=0, description="Longest time one recognition may take.")
+    recognition_timeout_seconds: float = Field(
+        20, gt=0, allow_inf_nan=False, description="Longest time one recognition may take."
+    )
 
     max_connections: int = Field(
         1000, ge=16, description="Most connections at a time; then whoever has not asked yet makes room."
     )
-    request_seconds: float = Field(30, gt=0, description="Longest time a request may take to arrive.")
+    request_seconds: float = Field(
+        30, gt=0, allow_inf_nan=False, description="Longest time a request may take to arrive."
+    )
     max_body_bytes: int = Field(6 * 1024 * 1024, ge=1024, description="Largest request body.")
     max_image_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest image after base64 decoding.")
     max_image_side: int = Field(4096, ge=16, description="Longest side of an image, in pixels.")
@@ -57,6 +63,7 @@ class Settings(BaseSettings):
     free_quota_micros: int = Field(
         1_000_000,
         ge=0,
+        le=10**15,
         description="Credit that a new account gets, in millionths of a yuan (1000000 is ¥1).",
     )
     sign_up: bool = Field(True, description="Whether strangers may make an account in the console.")
@@ -80,7 +87,8 @@ class Settings(BaseSettings):
         description="Answer captcha.php with HTTP status 200 always, for clients that look only at the code.",
     )
     trusted_proxies: str = Field(
-        "127.0.0.1", description="Addresses whose X-Forwarded-For header is believed."
+        "127.0.0.1",
+        description="Addresses or networks, separated by commas, whose X-Forwarded-For header is believed.",
     )
     otlp_url: str | None = Field(
         None,
@@ -90,6 +98,20 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        """As uvicorn knows them, which passes over whatever is neither an address nor a network."""
+        try:
+            return ",".join(str(ip_network(part.strip(), strict=False)) for part in value.split(","))
+        except ValueError as error:
+            raise ValueError(f"{error}; allowed: addresses or networks, separated by commas") from None
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _small(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @property
     def database(self) -> str:
@@ -101,3 +123,14 @@ class Settings(BaseSettings):
     @property
     def image_limits(self) -> ImageLimits:
         return ImageLimits(self.max_image_bytes, self.max_image_side, self.max_image_pixels)
+
+
+def unknown_names(environment: Iterable[str]) -> list[str]:
+    """A sentence for each name that looks like one of ours and is none."""
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    found = sorted(name for name in environment if name.startswith(PREFIX) and name.upper() not in known)
+    return [
+        f"{name} is no setting, and has no effect"
+        + "".join(f"; is {close} meant?" for close in get_close_matches(name, known, 1, 0.8))
+        for name in found
+    ]

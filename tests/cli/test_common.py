@@ -1,5 +1,7 @@
 import sqlite3
 from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +100,38 @@ def test_every_command_works_on_postgresql(bare: Legible, postgresql_url) -> Non
     assert bare("db", "upgrade", "--json", *place).json["current"] is True
     audit = bare("ledger", "check", "--json", *place).json
     assert (audit["entries"], audit["problems"]) == (2, [])
+
+
+def test_the_version_is_told(bare: Legible) -> None:
+    assert bare("--version").out == f"Legible {version('legible')}\n"
+
+
+def test_a_database_of_another_user_is_a_sentence(bare: Legible, tmp_path, monkeypatch) -> None:
+    exists = Path.exists
+
+    def denied(path: Path) -> bool:
+        if path.is_relative_to(tmp_path):
+            raise PermissionError(13, "Permission denied")
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", denied)
+    ran = bare("user", "list", "--data", tmp_path)
+    assert (ran.code, "cannot be read by this user" in ran.err) == (1, True)
+    assert "cannot be read by this user" in bare("doctor", "--data", tmp_path).out
+
+
+def test_an_empty_database_is_not_taken_for_an_old_one(bare: Legible, tmp_path) -> None:
+    (tmp_path / "legible.db").touch()
+    assert "has no tables yet: run `legible db upgrade`" in bare("user", "list", "--data", tmp_path).err
+
+
+def test_a_password_with_an_at_sign_is_not_quoted(bare: Legible) -> None:
+    ran = bare("user", "list", "--database", "postgresql://legible:hu@sh@127.0.0.1:1/legible")
+    assert "write them as %40 and %2F" in ran.err
+    assert "sh@" not in ran.err
+
+
+def test_an_outcome_that_no_call_has_is_refused(legible: Legible) -> None:
+    ran = legible("calls", "--outcome", "anserwed")
+    assert (ran.code, "got 'anserwed'; allowed: answered, refused, replayed" in ran.err) == (2, True)
+    assert legible("calls", "--outcome", "rate_limited").code == 0

@@ -1,6 +1,8 @@
 """The command line: one file a command, errors in a sentence, `--json` wherever a machine may read."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -8,13 +10,30 @@ from legible.cli import assess, calls, db, doctor, key, ledger, read, serve, typ
 from legible.cli.common import Failure
 from legible.errors import Refusal
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"Legible {version('legible')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
-    help="Legible, a self-hosted captcha recognition service.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def legible(
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Legible, a self-hosted captcha recognition service."""
+
+
 app.command()(serve.serve)
 app.command()(read.read)
 app.command()(assess.assess)

@@ -6,6 +6,7 @@ import typer
 
 from legible.cli.common import Data, DatabaseUrl, Json, open_database, print_json, print_table, when
 from legible.cli.user import accounts
+from legible.errors import codes
 from legible.money import yuan
 from legible.tasks import Kind
 
@@ -37,6 +38,8 @@ def calls(
     from legible.calls import CallFilter, CallLog
     from legible.dialects.v1.convert import call_fields
 
+    if outcome is not None and outcome not in (known := ["answered", "refused", "replayed", *codes()]):
+        raise typer.BadParameter(f"--outcome: got {outcome!r}; allowed: {', '.join(known)}")
     with open_database(data, database) as opened:
         account_id = None if email is None else accounts(opened).by_email(email).id
         rows = CallLog(opened).page(account_id, CallFilter(kind=kind, outcome=outcome), size=limit).calls

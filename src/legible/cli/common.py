@@ -83,7 +83,7 @@ def _opened(url: str, create: bool) -> "Database":
     except ValueError as error:
         raise Failure(f"{error}.") from None
     shown = parsed.render_as_string(hide_password=True)
-    if not create and parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
+    if not create and parsed.get_backend_name() == "sqlite" and not is_there(Path(str(parsed.database))):
         raise Failure(
             f"There is no database {shown} yet: "
             "name another with --data, or make it with `legible db upgrade`."
@@ -94,6 +94,7 @@ def _opened(url: str, create: bool) -> "Database":
             _upgrade(url, shown)
         if database.serves():
             return database
+        is_new = database.is_new()
         database.close()
     except (Unavailable, DBAPIError, OSError) as error:
         cause = str(error.__cause__ or error).splitlines()[0]
@@ -102,9 +103,18 @@ def _opened(url: str, create: bool) -> "Database":
         raise Failure(
             f"The database {shown} needs the package {error.name}: {how_to_install('postgres')}."
         ) from None
-    raise Failure(
-        f"The database {shown} is from an older version of Legible: run `legible db upgrade` first."
-    )
+    state = "has no tables yet" if is_new else "is from an older version of Legible"
+    raise Failure(f"The database {shown} {state}: run `legible db upgrade` first.")
+
+
+def is_there(path: Path) -> bool:
+    """Raises `Failure` where this user may not look."""
+    try:
+        return path.exists()
+    except PermissionError:
+        raise Failure(
+            f"{path} cannot be read by this user: run this as the one that the service runs as (sudo -u)."
+        ) from None
 
 
 def _upgrade(url: str, shown: str) -> None:

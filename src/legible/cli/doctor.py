@@ -15,12 +15,13 @@ from legible.cli.common import (
     Failure,
     Json,
     how_to_install,
+    is_there,
     print_json,
     print_table,
     settings,
 )
 from legible.errors import Refusal
-from legible.settings import Settings
+from legible.settings import Settings, unknown_names
 
 ENOUGH_BYTES = 500 * 1024 * 1024
 
@@ -55,6 +56,8 @@ def examine(chosen: Settings) -> Iterator[Finding]:
     yield Finding(
         "version", True, f"Legible {version('legible')}, Python {platform.python_version()}, {machine()}"
     )
+    for sentence in unknown_names(os.environ):
+        yield Finding("settings", False, sentence)
     yield from _models()
     yield _data_folder(chosen.data_dir)
     yield _checked("database", lambda: _database(chosen))
@@ -97,7 +100,10 @@ def _models() -> Iterator[Finding]:
 
 
 def _data_folder(folder: Path) -> Finding:
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    try:
+        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if is_there(path))
+    except Failure as failure:
+        return Finding("data folder", False, str(failure))
     if not os.access(there, os.W_OK) or not there.is_dir():
         return Finding(
             "data folder", False, f"{there} cannot be written by this user; choose another with --data"
@@ -119,14 +125,15 @@ def _database(chosen: Settings) -> str:
     except ValueError as error:
         raise Failure(str(error)) from None
     shown = url.render_as_string(hide_password=True)
-    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+    if url.get_backend_name() == "sqlite" and not is_there(Path(str(url.database))):
         return f"{shown}, not made yet; `legible serve` makes it"
     if url.get_backend_name() == "postgresql" and find_spec("psycopg") is None:
         raise Failure(f"the driver is missing; {how_to_install('postgres')}")
     database = Database(chosen.database)
     try:
         if not database.serves():
-            raise Failure(f"{shown} is from an older version; run `legible db upgrade`")
+            state = "has no tables yet" if database.is_new() else "is from an older version"
+            raise Failure(f"{shown} {state}; run `legible db upgrade`")
     except DBAPIError as error:
         cause = str(error.orig or error).splitlines()[0]
         raise Failure(f"{shown} cannot be read: {cause}; restore a backup (docs/deploy.md)") from None

@@ -63,7 +63,7 @@ def read(
         typer.Option(
             "--output",
             metavar="FILE",
-            help="Write the picture with the answer drawn on it.",
+            help="Write the picture with the answer drawn on it (slider, grid and click).",
             show_default=False,
         ),
     ] = None,

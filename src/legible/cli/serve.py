@@ -22,7 +22,7 @@ import typer
 from legible import memory
 from legible.cli.common import Data, DatabaseUrl, Failure, how_to_install, open_database, settings
 from legible.money import yuan
-from legible.settings import Settings
+from legible.settings import Settings, unknown_names
 
 if TYPE_CHECKING:
     import uvicorn
@@ -73,6 +73,8 @@ def serve(
 ) -> None:
     """Run the service until it is stopped with Ctrl-C or SIGTERM, which lets running calls finish."""
     chosen = settings(data, database, host=host, port=port, redis_url=redis, engine=engine)
+    for sentence in unknown_names(os.environ):
+        print(f"legible: {sentence}", file=sys.stderr)
     _check_connections(chosen)
     if chosen.engine == "ray":
         _connect_to_ray()

@@ -60,9 +60,13 @@ def add(
     if as_json:
         print_json(_as_json(account))
         return
-    print(f"Added {account.email} with a balance of ¥{yuan(account.balance_micros)}.")
+    shown = opened.engine.url.render_as_string(hide_password=True)
+    print(f"Added {account.email} to {shown}, with a balance of ¥{yuan(account.balance_micros)}.")
     if password is None:
-        print(f"It has no password, so nobody can sign in: `legible user password {account.email}` sets one.")
+        print(
+            "It has no password, so nobody can sign in: "
+            f"`legible user password {account.email}` sets one, with the same --data or --database."
+        )
 
 
 @app.command(name="list")

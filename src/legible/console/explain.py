@@ -1,6 +1,6 @@
 """Why a call was refused and what to do about it, for the call log and the error table of the docs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ from legible.dialects.acedata import convert as acedata
 from legible.dialects.captchaapi import convert as captchaapi
 from legible.dialects.createtask import convert as createtask
 from legible.dialects.v1 import convert as v1
-from legible.errors import Refusal
+from legible.errors import Refusal, refusals
 
 Row = TypeVar("Row")
 
@@ -145,16 +145,6 @@ def codes(outcome: str) -> dict[str, str]:
         "createtask": _row(createtask.REFUSALS, leaf).code,
         "v1": f"{ours.status} {outcome}",
     }
-
-
-def refusals() -> Iterator[type[Refusal]]:
-    """Every leaf and branch of the tree of refusals that a call may end with."""
-    waiting = [Refusal]
-    while waiting:
-        each = waiting.pop()
-        waiting += each.__subclasses__()
-        if "code" in vars(each) and each is not Refusal:
-            yield each
 
 
 def _row(table: Mapping[type[Refusal], Row], leaf: type[Refusal]) -> Row:

@@ -36,6 +36,8 @@ def database_url(url: str) -> URL:
     except (ArgumentError, ValueError):
         # Not shown: there may be a password in it.
         raise ValueError(f"database URL: got text that is no URL; allowed: {URLS}") from None
+    if "@" in (parsed.host or ""):
+        raise ValueError("database URL: its user or password has an @ or a /: write them as %40 and %2F")
     if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
@@ -86,6 +88,10 @@ class Database:
         """Whether the schema has what this version needs. A newer one has, since a migration only adds:
         servers of the old version go on while the new one takes over (docs/deploy.md)."""
         return self._applied() >= newest_migration()
+
+    def is_new(self) -> bool:
+        """Whether there is no schema of ours in it."""
+        return not self._applied()
 
     def _applied(self) -> str:
         """The last migration; "" for none."""
