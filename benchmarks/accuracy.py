@@ -56,6 +56,8 @@ def labelled(root: Path, column: int) -> list[tuple[str, Path, str]]:
         for line in (folder / "labels.tsv").read_text("utf-8").splitlines():
             parts = line.split("\t")
             rows.append((folder.name, folder / parts[0], parts[column]))
+    if not rows:
+        raise SystemExit(f"{root} holds no folder with a labels.tsv: name one of labelled families")
     return rows
 
 
