@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Select, or_, select
 
+from legible.clock import now_ms
 from legible.db.session import Database, storable
-from legible.db.tables import Account, Call
+from legible.db.tables import Account, Call, WrongAnswer
 from legible.errors import InvalidField, NotFound
 from legible.tasks import Kind
 
@@ -114,6 +115,17 @@ class CallLog:
         if call is None:
             raise NotFound("there is no such call in your log")
         return call
+
+    def report_wrong(self, call_id: int, expected: str = "") -> None:
+        """Keeps a user's word that the answer of this call was wrong, if it had one. The last word counts."""
+        with self.database.write() as session:
+            call = session.get(Call, call_id)
+            if call is None or call.outcome != "answered":
+                return
+            report = session.scalar(select(WrongAnswer).where(WrongAnswer.call_id == call_id))
+            report = report or WrongAnswer(call_id=call_id)
+            report.expected, report.created_ms = expected[:200], now_ms()
+            session.add(report)
 
     def csv(self, account_id: int | None, which: CallFilter = CallFilter()) -> Iterator[str]:
         """The lines of a CSV file, newest call first; memory stays small however long the log is."""

@@ -10,12 +10,12 @@ from math import dist
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from legible import recognizers
 from legible.clock import now_ms
 from legible.console import demo
-from legible.db.tables import StoredReply
+from legible.db.tables import StoredReply, WrongAnswer
 from legible.dialects.createtask import convert
 from legible.errors import InvalidField, RecognitionFailed, Refusal
 from legible.tasks import (
@@ -361,6 +361,28 @@ def test_a_click_is_a_point_from_the_top_left_or_yes_and_no(every_kind: Service,
     assert many["errorDescription"].startswith("task.queries: got a list of 17; allowed: at most 16")
     bad = create(every_kind, task | {"queries": [picture, "%"]})
     assert bad["errorDescription"].startswith("task.queries[1]: got text that is not base64")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_wrong"),
+    [("/reportIncorrect", True), ("/reportIncorrectImageCaptcha", True), ("/reportCorrect", False)],
+)
+def test_a_report_is_kept_with_its_call(service: Service, picture: str, path: str, is_wrong: bool) -> None:
+    task_id = create(service, text_task(picture))["taskId"]
+    before, call_id = service.balance(), service.last_call().id
+    body = {"clientKey": service.key, "taskId": task_id}
+    for _ in range(2):
+        reply = service.client.post(path, json=body)
+        assert (reply.status_code, reply.json()) == (200, {"errorId": 0, "status": "success"})
+    with service.parts.database.read() as session:
+        reports = session.scalars(select(WrongAnswer).where(WrongAnswer.call_id == call_id)).all()
+    assert len(reports) == is_wrong
+    assert service.balance() == before
+    unknown = service.client.post(path, json=body | {"taskId": 1}).json()
+    assert (unknown["errorId"], unknown["errorCode"]) == (16, "ERROR_NO_SUCH_CAPCHA_ID")
+    nobody = service.client.post(path, json=body | {"clientKey": "lg_no"}).json()
+    assert nobody["errorCode"] == "ERROR_KEY_DOES_NOT_EXIST"
+    assert service.client.get(path).json()["errorCode"] == "ERROR_NO_SUCH_METHOD"
 
 
 def test_coordinates_are_polled_for(every_kind: Service, picture: str) -> None:

@@ -199,10 +199,5 @@ def kept_image(visit: MemberDep, reference: str, place: Annotated[int, Path(ge=0
 @router.post("/{reference}/wrong")
 def report_wrong(visit: MemberDep, form: FormDep, reference: str, request: Request) -> Response:
     call = _find(visit, reference)
-    if call.outcome == "answered":
-        with visit.console.database.write() as session:
-            report = session.scalar(select(WrongAnswer).where(WrongAnswer.call_id == call.id))
-            report = report or WrongAnswer(call_id=call.id)
-            report.expected, report.created_ms = form["expected"][:200], now_ms()
-            session.add(report)
+    CallLog(visit.console.database).report_wrong(call.id, form["expected"])
     return visit.redirect(f"/console/calls/{call.log_id}", "reported")

@@ -273,6 +273,11 @@ def task_state(reply: bytes | None, trace_id: str) -> bytes:
     return to_json({name: value for name, value in json.loads(reply).items() if name != "taskId"})
 
 
+def reported() -> bytes:
+    """What is told to who says that a solution was right or wrong."""
+    return to_json({"errorId": 0, "status": "success"})
+
+
 def balance(micros: int) -> bytes:
     # The amount is written as it is: it never passes through a float.
     return f'{{"errorId":0,"balance":{yuan(micros)}}}'.encode()

@@ -1,4 +1,4 @@
-"""The three URLs of the createTask family."""
+"""The URLs of the createTask family."""
 
 import json
 import secrets
@@ -21,6 +21,7 @@ from legible.dialects.createtask.schemas import (
     CreateTaskRequest,
     ErrorReply,
     Named,
+    Reported,
     TaskCreated,
     TaskResult,
     TaskResultRequest,
@@ -50,7 +51,10 @@ ABOUT = (
     "other than 0 tells a refusal. Only a successful recognition is charged."
 )
 SECURITY_SCHEMES: dict[str, dict[str, Any]] = {}
-PATHS = ("/createTask", "/getTaskResult", "/getBalance")
+# What was read: right, or wrong. The vendors give these names to one thing, for each kind of theirs.
+RIGHT = ("/reportCorrect", "/reportCorrectRecaptcha")
+WRONG = ("/reportIncorrect", "/reportIncorrectImageCaptcha", "/reportIncorrectRecaptcha")
+PATHS = ("/createTask", "/getTaskResult", "/getBalance", *RIGHT, *WRONG)
 JSON = "application/json"
 # Every number up to here is exact in every client, JavaScript's too.
 TASK_IDS = 2**53 - 1
@@ -79,6 +83,7 @@ RESULT = SOLVED | {
     "endTime": 1699999999,
     "solveCount": 1,
 }
+REPORTED = {"errorId": 0, "status": "success"}
 NOT_OFFERED = NotOffered("task.type: got 'RecaptchaV2TaskProxyless'; it is not offered, on purpose")
 NO_TASK = InvalidField("task", got="nothing", allowed="an object with the type of the task and its fields")
 UNKNOWN_TASK = NotFound("there is no such task; tasks are kept for a limited time")
@@ -179,6 +184,25 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
             return convert.balance(await database.run(partial(log.balance, caller.account_id)))
 
         return await told(request, BalanceRequest, balance)
+
+    async def report(request: HttpRequest) -> Response:
+        async def noted(caller: Caller, body: TaskResultRequest, ask: Ask) -> bytes:
+            kept = await desk.poll(caller.account_id, body.task_id)
+            if ask.path in WRONG and kept is not None and kept.receipt is not None:
+                await database.run(partial(log.report_wrong, kept.receipt.call_id))
+            return convert.reported()
+
+        return await told(request, TaskResultRequest, noted)
+
+    for path in (*RIGHT, *WRONG):
+        router.add_api_route(
+            path,
+            report,
+            methods=["POST"],
+            name=path[1:],
+            summary=f"Say that a solution was {'right' if path in RIGHT else 'wrong'}",
+            **_described(TaskResultRequest, Reported, REPORTED, UNKNOWN_TASK, UNAUTHENTICATED, BROKEN),
+        )
 
     async def told(
         request: HttpRequest, model: type[B], reply: Callable[[Caller, B, Ask], Awaitable[bytes]]

@@ -226,6 +226,10 @@ class Balance(_Reply):
     balance: float = Field(description="yuan", examples=[95.5])
 
 
+class Reported(_Reply):
+    status: Literal["success"] = Field(examples=["success"])
+
+
 class ErrorReply(_Reply):
     error_code: str = Field(examples=["ERROR_CAPTCHA_UNSOLVABLE"])
     error_description: str = Field(description="what happened and what to do, and the trace id")
