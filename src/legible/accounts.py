@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from threading import Semaphore
 
 from pwdlib import PasswordHash
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from legible import ledger
 from legible.clock import now_ms
-from legible.db.session import Database
-from legible.db.tables import Account
+from legible.db.session import Database, storable
+from legible.db.tables import NOBODY, Account, WebSession
 from legible.errors import InvalidField, NotAllowed, NotFound, Unauthenticated
 from legible.tasks import Kind
 
@@ -22,6 +24,8 @@ MAX_EMAIL = 254
 PASSWORD_LENGTHS = range(8, 1025)
 
 passwords = PasswordHash.recommended()
+# Each takes 64 MiB while it runs: a crowd at the door waits in line.
+hashing = Semaphore(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +127,11 @@ class Accounts:
     def verify(self, email: str, password: str) -> Account:
         """The account of address and password. Raises `Unauthenticated`, the same for either being wrong."""
         with self.database.read() as session:
-            account = session.scalar(select(Account).where(Account.email == email.strip().lower()))
+            account = session.scalar(select(Account).where(Account.email == storable(email.strip().lower())))
         # Hash in any case: the time must not tell whether the address has an account.
         stored = account.password_hash if account and account.password_hash else _nobody()
-        matches = passwords.verify(password[: PASSWORD_LENGTHS.stop], stored)
+        with hashing:
+            matches = passwords.verify(password[: PASSWORD_LENGTHS.stop], stored)
         if account is None or account.password_hash is None or not matches:
             raise Unauthenticated("unknown", "the e-mail address or the password is wrong")
         if not account.is_enabled:
@@ -179,22 +184,31 @@ class Accounts:
     def set_admin(self, account_id: int, is_admin: bool) -> None:
         self._change(account_id, is_admin=is_admin)
 
-    def set_password(self, account_id: int, password: str) -> None:
-        self._change(account_id, password_hash=_hash(password))
+    def set_password(self, account_id: int, password: str, keep: int | None = None) -> None:
+        """Ends all log-ins of the account, but for the session `keep`."""
+        password_hash = _hash(password)
+        with self.database.write() as session:
+            _change(session, account_id, password_hash=password_hash)
+            session.execute(
+                delete(WebSession).where(WebSession.account_id == account_id, WebSession.id != (keep or 0))
+            )
 
     def _change(self, account_id: int, **values: object) -> None:
         with self.database.write() as session:
-            found = session.scalar(
-                update(Account).where(Account.id == account_id).values(**values).returning(Account.id)
-            )
-            if found is None:
-                raise NotFound(f"account {account_id} does not exist")
+            _change(session, account_id, **values)
+
+
+def _change(session: Session, account_id: int, **values: object) -> None:
+    changed = update(Account).where(Account.id == account_id).values(**values).returning(Account.id)
+    if session.scalar(changed) is None:
+        raise NotFound(f"account {account_id} does not exist")
 
 
 def clean_email(email: str) -> str:
-    """The address in lower case. Raises `InvalidField` for what cannot be one."""
+    """The address in lower case. Raises `InvalidField` for what cannot be one, or is a deleted account's."""
     cleaned = email.strip().lower()
-    if not EMAIL.fullmatch(cleaned) or len(cleaned) > MAX_EMAIL or not cleaned.isprintable():
+    is_nobody = cleaned.endswith(NOBODY[NOBODY.index("@") :])
+    if not EMAIL.fullmatch(cleaned) or len(cleaned) > MAX_EMAIL or not cleaned.isprintable() or is_nobody:
         raise InvalidField("email", got=repr(email[:MAX_EMAIL]), allowed="an address like name@example.com")
     return cleaned
 
@@ -203,12 +217,14 @@ def _hash(password: str) -> str:
     if len(password) not in PASSWORD_LENGTHS:
         allowed = f"{PASSWORD_LENGTHS.start} to {PASSWORD_LENGTHS.stop - 1} characters"
         raise InvalidField("password", got=f"{len(password)} characters", allowed=allowed)
-    return passwords.hash(password)
+    with hashing:
+        return passwords.hash(password)
 
 
 @cache
 def _nobody() -> str:
-    return passwords.hash("nobody has this password")
+    with hashing:
+        return passwords.hash("nobody has this password")
 
 
 def _reason(reason: str) -> str:

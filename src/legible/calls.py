@@ -124,7 +124,7 @@ class CallLog:
                 return
             report = session.scalar(select(WrongAnswer).where(WrongAnswer.call_id == call_id))
             report = report or WrongAnswer(call_id=call_id)
-            report.expected, report.created_ms = expected[:200], now_ms()
+            report.expected, report.created_ms = expected[:200] or report.expected or "", now_ms()
             session.add(report)
 
     def csv(self, account_id: int | None, which: CallFilter = CallFilter()) -> Iterator[str]:

@@ -188,19 +188,21 @@ def _orientation(image: Image.Image) -> int:
 
 def _pixels(image: Image.Image, limits: ImageLimits, field: str) -> Picture:
     affordable = max(1, limits.max_pixels // (image.width * image.height))
-    frames = []
+    frames: list[tuple[NDArray[np.uint8], NDArray[np.uint8] | None]] = []
+    size = image.size
     # Not `n_frames`: for a GIF it reads the whole file, which may have a hundred thousand.
     most = min(MAX_FRAMES, affordable) if image.format in ANIMATED else 1
     for frame in islice(ImageSequence.Iterator(image), most):
         _check_size(frame.size, limits, field)
+        if frames and frame.size != size:
+            break  # frames may grow the canvas: what is of another size cannot be laid on the first
         frames.append(_flatten(frame))
+        size = frame.size
     rgb, alpha = frames[0]
     if (orientation := _orientation(image)) in TURNS:
         turned = Image.fromarray(rgb).transpose(TURNS[orientation])
         return Picture(np.asarray(turned))
-    # Frames may grow the canvas: what is of another size cannot be laid on the first.
-    alike = tuple(each for each, _ in frames if each.shape == rgb.shape)
-    return Picture(rgb, alpha, alike if len(alike) > 1 else ())
+    return Picture(rgb, alpha, tuple(each for each, _ in frames) if len(frames) > 1 else ())
 
 
 def _flatten(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from legible import ledger
+from legible.calls import CallLog
 from legible.clock import now_ms
 from legible.console import measured
 from legible.errors import Unavailable
@@ -313,6 +314,11 @@ def test_a_report_of_a_wrong_answer_stays_with_its_call(member: Person) -> None:
     assert "You reported it as wrong" in page
     assert "7364</code>" in page
     assert "<7364>" not in page
+    # A program that says so afterwards, without the right answer, takes nothing away.
+    call = member.get(f"{path}.json").json()
+    log = CallLog(member.site.parts.database)
+    log.report_wrong(log.find(member.account_id, call["log_id"]).id)
+    assert "7364</code>" in member.get(path).text
 
 
 def test_the_call_log_filters_pages_and_exports(member: Person) -> None:

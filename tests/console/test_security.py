@@ -9,7 +9,7 @@ import pytest
 from starlette.routing import Mount, Route
 
 from legible.app import build_app
-from legible.console.attempts import LOG_IN_BY_EMAIL
+from legible.console.attempts import LOG_IN_BY_EMAIL, SIGN_UP_BY_ADDRESS, Attempts
 from legible.settings import Settings
 from tests.console.conftest import PASSWORD, Person, Site, running
 from tests.console.fakes import HOSTILE, RECOGNIZERS, UNREADABLE_SIZE
@@ -225,6 +225,39 @@ def test_guessing_passwords_is_stopped(sqlite_template, tmp_path, real_limits) -
 
 def _copy(template, folder) -> str:
     return shutil.copy(template, folder / "legible.db")
+
+
+def test_whoever_owns_a_network_of_ipv6_is_counted_once(real_limits: None) -> None:
+    attempts = Attempts()
+    tried = [attempts.allow(SIGN_UP_BY_ADDRESS, f"2001:db8::{n}") for n in range(11)]
+    assert tried == [True] * 10 + [False]
+    assert attempts.allow(SIGN_UP_BY_ADDRESS, "2001:db8:0:1::1")
+    assert attempts.allow(SIGN_UP_BY_ADDRESS, "192.0.2.1")
+
+
+def test_a_new_password_ends_all_log_ins(site: Site, member: Person) -> None:
+    assert member.get("/console").status_code == 200
+    site.parts.accounts.set_password(member.account_id, "another long one")
+    assert member.get("/console").status_code == 303
+
+
+def test_nobody_can_take_the_address_of_a_deleted_account(site: Site) -> None:
+    form = {"email": "deleted-999@invalid", "password": PASSWORD}
+    assert site.visitor().post("/signup", form, at="/signup").status_code == 400
+
+
+@pytest.mark.parametrize("target", ["http://%5B", "//%5B", "/%00"])
+def test_a_target_that_is_no_address_leads_home(member: Person, target: str) -> None:
+    answer = member.get(f"/theme/dark?next={target}")
+    assert (answer.status_code, "[" in answer.headers["location"]) == (303, False)
+
+
+def test_characters_that_a_database_cannot_hold_break_no_page(site: Site, member: Person) -> None:
+    for path in ("/console/calls?id=%00", "/console/calls?outcome=%00", "/console/calls?dialect=%00"):
+        assert member.get(path).status_code == 200
+    assert site.administrator().get("/admin?search=%00").status_code == 200
+    form = {"email": "a\0@example.com", "password": PASSWORD}
+    assert site.visitor().post("/login", form, at="/login").status_code == 400
 
 
 def test_sign_up_can_be_closed(sqlite_template, tmp_path) -> None:

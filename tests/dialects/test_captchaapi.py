@@ -355,3 +355,14 @@ def test_every_english_phrase_of_the_edge_has_its_chinese(service: Service) -> N
             r"base64|JSON|UTF-8|PNG|JPEG|GIF|BMP|WebP|ID|image|type|body|piece|null|'[^']*'", "", msg
         )
         assert not re.search(r"[a-zA-Z]{2,}", rest), msg
+
+
+def test_a_key_in_the_path_is_neither_said_nor_kept(service: Service) -> None:
+    headers = {"X-API-Key": service.key, "authorization": f"Bearer {service.key}"}
+    for path in (f"/api/v1/{service.key}", f"/captcha/token/{service.key}"):
+        reply = service.client.post(
+            path, json={}, headers=headers | {"authorization": f"Bearer {service.key}"}
+        )
+        assert service.key not in reply.text
+        call = service.last_call()
+        assert service.key not in json.dumps([call.result, call.detail])

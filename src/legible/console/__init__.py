@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from legible.accounts import Accounts
@@ -94,7 +95,7 @@ def build(
         if not _wants_page(request):
             known = error.status_code in (404, 405)
             return await otherwise(request, error) if known else JSONResponse({}, error.status_code)
-        return _error_page(request, error.status_code)
+        return await run_in_threadpool(_error_page, request, error.status_code)
 
     app.add_exception_handler(StarletteHTTPException, http_error)
     app.add_exception_handler(HTTPException, http_error)
@@ -122,7 +123,7 @@ def _error_page(request: Request, status: int) -> Response:
 
 async def _not_found(request: Request, error: Exception) -> Response:
     """An id that is no number, and the like."""
-    return _error_page(request, 404)
+    return await run_in_threadpool(_error_page, request, 404)
 
 
 async def _see_other(request: Request, error: Exception) -> Response:
@@ -130,4 +131,4 @@ async def _see_other(request: Request, error: Exception) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return _error_page(request, 503 if isinstance(error, Unavailable) else 500)
+    return await run_in_threadpool(_error_page, request, 503 if isinstance(error, Unavailable) else 500)

@@ -1,5 +1,7 @@
 """How often somebody may try a password, a code or an example, counted by address, e-mail or account."""
 
+from ipaddress import IPv6Network, ip_address
+
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -19,8 +21,17 @@ class Attempts:
 
     def allow(self, item: RateLimitItem, who: str) -> bool:
         """Counts one attempt; False when it is one too many."""
-        return self._window.hit(item, who.lower())
+        return self._window.hit(item, _whose(who))
 
     def forget(self, item: RateLimitItem, who: str) -> None:
         """A success: earlier failures no longer count."""
-        self._window.clear(item, who.lower())
+        self._window.clear(item, _whose(who))
+
+
+def _whose(who: str) -> str:
+    """Of an address of IPv6 the first half: the other half is its owner's to choose."""
+    try:
+        address = ip_address(who)
+    except ValueError:
+        return who.lower()
+    return str(IPv6Network((address, 64), strict=False)) if address.version == 6 else who

@@ -98,8 +98,3 @@ def number(value: float) -> str:
 def size(octets: int) -> str:
     """Of a file: "4.3 MiB", "38 KiB"."""
     return f"{octets / 2**20:.1f} MiB" if octets >= 2**20 else f"{octets / 2**10:.0f} KiB"
-
-
-def spreadsheet_safe(text: str) -> str:
-    """The text so that a spreadsheet does not take it for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -54,4 +55,5 @@ class Guard:
         except Exception:
             log.exception("a page broke", path=scope["path"])
             if not is_started:
-                await self.on_error(Request(scope, receive), 500)(scope, receive, guarded)
+                page = await run_in_threadpool(self.on_error, Request(scope, receive), 500)
+                await page(scope, receive, guarded)

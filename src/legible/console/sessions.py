@@ -108,8 +108,6 @@ def end(session: Session, account_id: int, session_id: int) -> None:
     )
 
 
-def end_others(session: Session, account_id: int, keep: int | None = None) -> None:
-    """Logs all browsers of the account out, but the one to keep."""
-    session.execute(
-        delete(WebSession).where(WebSession.account_id == account_id, WebSession.id != (keep or 0))
-    )
+def end_all(session: Session, account_id: int) -> None:
+    """Logs all browsers of the account out."""
+    session.execute(delete(WebSession).where(WebSession.account_id == account_id))

@@ -2,7 +2,8 @@
 
 import hmac
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -21,6 +22,8 @@ from legible.console.i18n import LANGUAGES, choose, translations
 from legible.console.notices import NOTICES
 from legible.console.parts import Console
 from legible.console.sessions import Person
+from legible.db.session import storable
+from legible.errors import Unavailable
 
 LANGUAGE_COOKIE = "legible_language"
 THEME_COOKIE = "legible_theme"
@@ -78,7 +81,10 @@ def _environment(folder: str, language: str) -> Environment:
 
 def is_local(path: str) -> bool:
     """Whether a redirect target stays with us: "//evil.example" and "/\\evil.example" do not."""
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return False
     return (
         path.startswith("/")
         and not path.startswith(("//", "/\\"))
@@ -200,7 +206,8 @@ def visit(request: Request) -> Visit:
         if found:
             person, seen_ms = found
             if now_ms() - seen_ms > sessions.SEEN_EVERY_MS:
-                with console.database.write() as session:
+                # A note, which may fail: the page is there without it.
+                with suppress(Unavailable), console.database.write() as session:
                     sessions.touch(session, person.session_id)
             return Visit(request, console, person, cookie, is_new=False)
     cookie = request.cookies.get(sessions.VISIT_COOKIE)
@@ -266,11 +273,10 @@ async def form(request: Request, visit: VisitDep) -> Form:
         raise HTTPException(403)
     if any(len(value) > MAX_VALUE_CHARACTERS for value in values.values()):
         raise HTTPException(413)
-    return Form({name: value.strip() for name, value in values.items()} | lists)
+    return Form({name: storable(value.strip()) for name, value in values.items()} | lists)
 
 
 FormDep = Annotated[Form, Depends(form)]
-Handler = Callable[..., Response]
 
 
 def short_ids(request: Request) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
@@ -111,7 +111,8 @@ def unavailable_if_down() -> Iterator[None]:
     """A database that cannot be reached, is locked for too long or has no room left is an `Unavailable`."""
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    # TimeoutError: all connections were taken, for as long as we wait for one.
+    except (OperationalError, InterfaceError, TimeoutError) as error:
         raise Unavailable("the database does not answer; nothing was charged") from error
     except DBAPIError as error:
         if error.connection_invalidated:

@@ -8,10 +8,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
@@ -63,11 +63,18 @@ class Body:
         """A top-level string of the body, without a look at the rest, even of one that is refused;
         None when there is none."""
         try:
-            value = json.loads(self.data.removeprefix(BOM))
-        except (ValueError, RecursionError):
+            found = getattr(_only(field).model_validate_json(self.data.removeprefix(BOM)), field)
+        except ValidationError:
             return None
-        found = value.get(field) if isinstance(value, dict) else None
         return found if isinstance(found, str) else None
+
+
+@cache
+def _only(field: str) -> type[BaseModel]:
+    """A model of one field: what else is in a body is passed over, and no object is made of it."""
+    fields: Any = {field: (Any, None)}
+    model: type[BaseModel] = create_model(field, **fields)
+    return model
 
 
 async def read_body(request: Request, limit: int) -> Body:

@@ -6,12 +6,13 @@ from sqlalchemy import func, select, update
 
 from legible import ledger, model_store
 from legible.clock import now_ms
-from legible.console import codes, sessions
+from legible.console import codes
 from legible.console.formats import money, parse_money
 from legible.console.i18n import mark
 from legible.console.kinds import KINDS, known
 from legible.console.routes.entrance import FIELD_ERRORS
 from legible.console.web import AdminDep, Form, FormDep, MemberVisit
+from legible.db.session import storable
 from legible.db.tables import Account, ApiKey, AuditEvent, Call, Entry, TopUpCode
 from legible.errors import InsufficientCredit, InvalidField
 from legible.prices import PricedType
@@ -92,7 +93,7 @@ def users(visit: AdminDep, search: str = "", before: int = 2**62) -> Response:
         .limit(PAGE_SIZE + 1)
     )
     if search.strip():
-        query = query.where(Account.email.contains(search.strip().lower()[:254], autoescape=True))
+        query = query.where(Account.email.contains(storable(search).strip().lower()[:254], autoescape=True))
     with visit.console.database.read() as session:
         rows = session.scalars(query).all()
         more = len(rows) > PAGE_SIZE
@@ -222,13 +223,11 @@ def _lower_keys(visit: MemberVisit, account_id: int, rate: int) -> None:
 @router.post("/users/{account_id}/password")
 def set_password(visit: AdminDep, form: FormDep, account_id: int) -> Response:
     user = _known(visit, account_id)
+    keep = visit.person.session_id if account_id == visit.person.id else None
     try:
-        visit.console.accounts.set_password(account_id, form["password"])
+        visit.console.accounts.set_password(account_id, form["password"], keep)
     except InvalidField:
         return _user(visit, account_id, "password", 400)
-    with visit.console.database.write() as session:
-        keep = visit.person.session_id if account_id == visit.person.id else None
-        sessions.end_others(session, account_id, keep)
     note(visit, "password", user.email)
     return _back(visit, account_id, "password-set")
 

@@ -18,6 +18,7 @@ from legible.console.formats import moment
 from legible.console.kinds import DIALECTS, known
 from legible.console.statistics import day_start_ms
 from legible.console.web import FormDep, MemberDep, MemberVisit
+from legible.db.session import storable
 from legible.db.tables import ApiKey, Call, Entry, KeptImage, WrongAnswer
 from legible.errors import InvalidField, NotFound
 from legible.tasks import Kind
@@ -32,7 +33,7 @@ IMAGE_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8": "image/jpeg", b"GIF8": "ima
 
 def _filter(visit: MemberVisit) -> CallFilter:
     """The filter that the address asks for; what cannot be understood is left out."""
-    query = visit.request.query_params
+    query = {name: storable(value) for name, value in visit.request.query_params.items()}
     reference = query.get("id", "").strip()[:100]
     is_log_id = LOG_ID.fullmatch(reference.upper()) is not None
     return CallFilter(

@@ -110,11 +110,9 @@ def change_password(visit: MemberDep, form: FormDep) -> Response:
     if not known:
         return _page(visit, 400, "password", TOO_OFTEN if known is None else WRONG_PASSWORD)
     try:
-        visit.console.accounts.set_password(visit.person.id, form["new_password"])
+        visit.console.accounts.set_password(visit.person.id, form["new_password"], visit.person.session_id)
     except InvalidField:
         return _page(visit, 400, "new_password", FIELD_ERRORS["password"])
-    with visit.console.database.write() as session:
-        sessions.end_others(session, visit.person.id, keep=visit.person.session_id)
     return visit.redirect("/console/settings", "password-changed")
 
 
@@ -265,7 +263,7 @@ def delete_account(visit: MemberDep, form: FormDep) -> Response:
             .where(Account.id == account_id)
             .values(email=nobody, password_hash=None, is_enabled=False, is_admin=False)
         )
-        sessions.end_others(session, account_id)
+        sessions.end_all(session, account_id)
     response = visit.redirect("/")
     response.delete_cookie(sessions.COOKIE, path="/")
     return response

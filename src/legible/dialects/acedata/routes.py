@@ -139,7 +139,9 @@ def build_router(desk: Desk) -> APIRouter:
     @router.api_route("/captcha/token/{rest:path}", methods=METHODS, include_in_schema=False)
     @router.api_route("/captcha/token", methods=METHODS, include_in_schema=False)
     async def token(request: HttpRequest) -> Response:
-        return await turn_down(request, NotOffered(f"{request.url.path} is not offered: {NOT_OFFERED}"))
+        return await turn_down(
+            request, NotOffered(f"{shown(request.url.path)} is not offered: {NOT_OFFERED}")
+        )
 
     @router.api_route("/captcha/{rest:path}", methods=METHODS, include_in_schema=False)
     @router.api_route("/captcha", methods=METHODS, include_in_schema=False)

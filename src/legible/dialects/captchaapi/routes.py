@@ -12,7 +12,7 @@ from legible.dialects.captchaapi import convert
 from legible.dialects.captchaapi.schemas import CaptchaRequest, Failure, Success
 from legible.dialects.describe import IDEMPOTENCY_KEY, METHODS, RECOGNITION, refusals, request_body
 from legible.dialects.desk import Ask, Desk, Dialect, Types
-from legible.dialects.edge import header
+from legible.dialects.edge import header, shown
 from legible.errors import (
     Broken,
     NotFound,
@@ -102,7 +102,7 @@ def build_router(desk: Desk) -> APIRouter:
 
     @router.api_route("/api/{rest:path}", methods=METHODS, include_in_schema=False)
     async def no_such_path(request: HttpRequest) -> Response:
-        return await turn_down(request, NotFound(f"there is no {request.url.path}; use POST {PATH}"))
+        return await turn_down(request, NotFound(f"there is no {shown(request.url.path)}; use POST {PATH}"))
 
     async def turn_down(request: HttpRequest, refusal: Refusal) -> Response:
         ask = await desk.receive(request)
