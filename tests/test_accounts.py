@@ -6,13 +6,14 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from legible.accounts import Accounts, Caller
 from legible.clock import now_ms
 from legible.db.session import Database
-from legible.db.tables import Entry
+from legible.db.tables import Account, Call, Entry
 from legible.errors import InvalidField, NotAllowed, NotFound, Unauthenticated
+from legible.keys import KeyRing
 from legible.tasks import Kind
 from tests.money import assert_books_balance
 
@@ -130,6 +131,62 @@ def test_a_top_up_needs_a_reason_and_an_amount(accounts: Accounts) -> None:
         with pytest.raises(InvalidField):
             accounts.top_up(account.id, amount, reason)
     assert accounts.get(account.id).balance_micros == 1_000_000
+
+
+def test_the_last_administrator_stays(accounts: Accounts) -> None:
+    first, second = (accounts.create(f"{name}@example.com", is_admin=True) for name in ("ana", "bo"))
+    accounts.set_enabled(second.id, False)
+    for end in (accounts.delete, lambda id_: accounts.set_admin(id_, False)):
+        with pytest.raises(NotAllowed, match="last administrator"):
+            end(first.id)
+    with pytest.raises(NotAllowed, match="last administrator"):
+        accounts.set_enabled(first.id, False)
+    accounts.set_enabled(second.id, True)
+    accounts.delete(first.id)
+    assert [account.is_admin for account in accounts.list()] == [False, True]
+
+
+def test_two_administrators_who_demote_each_other_are_not_both_obeyed(accounts: Accounts) -> None:
+    for round_ in range(5):
+        pair = [accounts.create(f"{name}{round_}@example.com", is_admin=True).id for name in ("ana", "bo")]
+        both = threading.Barrier(2, timeout=10)
+
+        def demote(account_id: int, both: threading.Barrier = both) -> bool:
+            both.wait()
+            try:
+                accounts.set_admin(account_id, False)
+            except NotAllowed:
+                return False
+            return True
+
+        with ThreadPoolExecutor(2) as pool:
+            obeyed = list(pool.map(demote, pair))
+        assert sorted(obeyed) == [False, True]
+        stayed = pair[obeyed.index(False)]
+        # Makes room for the next round.
+        with accounts.database.write() as session:
+            session.execute(update(Account).where(Account.id == stayed).values(is_admin=False))
+
+
+def test_a_deleted_account_is_forgotten_in_steps(accounts: Accounts, monkeypatch) -> None:
+    monkeypatch.setattr("legible.accounts.FORGOTTEN_AT_ONCE", 2)
+    account, other = accounts.create("ana@example.com", PASSWORD), accounts.create("bo@example.com")
+    keys = KeyRing(accounts.database, 0)
+    owners = [account.id, other.id, account.id, account.id, account.id, account.id]
+    by_owner = {owner: keys.create(owner, "of mine").id for owner in set(owners)}
+    with accounts.database.write() as session:
+        for i, owner in enumerate(owners):
+            facts = {"dialect": "v1", "outcome": "no", "status": 400, "balance_micros": 0, "duration_ms": 1}
+            ids = {"log_id": f"LOG{i}", "trace_id": str(i), "account_id": owner, "key_id": by_owner[owner]}
+            said = {"result": "no", "detail": {"it": "was"}, "address": "192.0.2.1", "created_ms": now_ms()}
+            session.add(Call(**facts, **ids, **said))
+    accounts.delete(account.id)
+    with accounts.database.read() as session:
+        left = session.execute(select(Call.account_id, Call.address).where(Call.address.is_not(None))).all()
+    assert left == [(other.id, "192.0.2.1")]
+    assert accounts.get(account.id).is_deleted
+    assert [(key.name, key.revoked_ms is None) for key in keys.list(account.id)] == [("-", False)]
+    assert_books_balance(accounts.database)
 
 
 def test_nobody_is_not_found(accounts: Accounts) -> None:

@@ -45,11 +45,13 @@ async def test_a_key_tells_who_calls_and_with_what_right(keys: KeyRing, account:
         kinds=[Kind.TEXT],
         addresses=["10.1.2.3/8", "::1"],
         rate_per_second=7,
+        threshold=0.9,
     )
     key = keys.create(account.id, "office", rules)
     caller = await keys.identify(key.secret)
     assert (caller.key_id, caller.account_id, caller.email) == (key.id, account.id, "ana@example.com")
     assert (caller.expires_ms, caller.spend_cap_micros, caller.rate_per_second) == (5, 6, 7)
+    assert caller.threshold == 0.9
     assert caller.kinds == {Kind.TEXT}
     assert [str(network) for network in caller.networks or ()] == ["10.0.0.0/8", "::1/128"]
     assert (caller.balance_micros, caller.spent_micros) == (10_000, 0)

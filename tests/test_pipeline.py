@@ -183,6 +183,23 @@ async def test_a_key_for_other_kinds_is_not_allowed(database: Database) -> None:
     assert isinstance(refusal, NotAllowed)
 
 
+@pytest.mark.parametrize(("threshold", "answers"), [(0.98, True), (0.981, False), (1.0, False), (0.0, True)])
+async def test_a_key_is_only_answered_what_is_sure_enough_for_it(
+    database: Database, threshold: float, answers: bool
+) -> None:
+    key = new_key(database, PRICE, KeyRules(threshold=threshold))
+    async with house(database) as each:
+        if answers:
+            assert (await each.call(key)).status == 200
+        else:
+            refusal = await each.refusal(key)
+            assert isinstance(refusal, RecognitionFailed)
+            assert f"under this key's threshold {threshold:g}" in refusal.message
+        [row] = each.log()
+    assert (row.outcome, row.cost_micros) == (("answered", PRICE) if answers else ("recognition_failed", 0))
+    assert_books_balance(database)
+
+
 async def test_a_body_that_makes_no_sense_is_refused_and_logged(database: Database) -> None:
     key = new_key(database, PRICE)
 

@@ -8,20 +8,32 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from threading import Semaphore
 
 from pwdlib import PasswordHash
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from legible import ledger
 from legible.clock import now_ms
 from legible.db.session import Database, storable
-from legible.db.tables import NOBODY, Account, WebSession
-from legible.errors import InvalidField, NotAllowed, NotFound, Unauthenticated
+from legible.db.tables import (
+    NOBODY,
+    Account,
+    ApiKey,
+    AuditEvent,
+    Call,
+    KeptImage,
+    Preference,
+    StoredReply,
+    WebSession,
+    WrongAnswer,
+)
+from legible.errors import InvalidField, NotAllowed, NotFound, RecognitionFailed, Unauthenticated
 from legible.tasks import Kind
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 MAX_EMAIL = 254
 PASSWORD_LENGTHS = range(8, 1025)
+FORGOTTEN_AT_ONCE = 5000  # calls of a deleted account, so that other writers get their turn
 
 passwords = PasswordHash.recommended()
 # Each takes 64 MiB while it runs: a crowd at the door waits in line.
@@ -49,6 +61,7 @@ class Caller:
     balance_micros: int
     spend_cap_micros: int | None
     spent_micros: int
+    threshold: float | None = None
     keeps_images: bool = False
 
     def check(self, address: str) -> None:
@@ -69,6 +82,15 @@ class Caller:
         if self.kinds is not None and kind not in self.kinds:
             allowed = ", ".join(sorted(self.kinds)) or "nothing"
             raise NotAllowed(f"this key may not recognize {kind}; allowed: {allowed}")
+
+    def check_sure(self, confidence: float) -> None:
+        """Raises `RecognitionFailed` for an answer (0-1) that is less sure than the key asks for."""
+        if self.threshold is not None and confidence < self.threshold:
+            raise RecognitionFailed(
+                f"the answer has confidence {confidence:.2f}, under this key's threshold {self.threshold:g}",
+                confidence=confidence,
+                threshold=self.threshold,
+            )
 
     def can_pay(self, price_micros: int) -> bool:
         """Whether balance and spend cap allow it, as far as was known at the look-up."""
@@ -175,14 +197,22 @@ class Accounts:
         """The rate of the account's keys that have none of their own; None is the default, 0 no limit."""
         if rate_per_second is not None and rate_per_second < 0:
             raise InvalidField("rate", got=str(rate_per_second), allowed="0 (no limit) or more")
-        self._change(account_id, rate_per_second=rate_per_second)
+        with self.database.write() as session:
+            _change(session, account_id, rate_per_second=rate_per_second)
 
     def set_enabled(self, account_id: int, is_enabled: bool) -> None:
-        """A disabled account can neither sign in nor call."""
-        self._change(account_id, is_enabled=is_enabled)
+        """A disabled account can neither sign in nor call. Raises `NotAllowed` for the last administrator."""
+        with self.database.write() as session:
+            if not is_enabled:
+                _leave_an_administrator(session, account_id)
+            _change(session, account_id, is_enabled=is_enabled)
 
     def set_admin(self, account_id: int, is_admin: bool) -> None:
-        self._change(account_id, is_admin=is_admin)
+        """Raises `NotAllowed` for the last administrator."""
+        with self.database.write() as session:
+            if not is_admin:
+                _leave_an_administrator(session, account_id)
+            _change(session, account_id, is_admin=is_admin)
 
     def set_password(self, account_id: int, password: str, keep: int | None = None) -> None:
         """Ends all log-ins of the account, but for the session `keep`."""
@@ -193,15 +223,59 @@ class Accounts:
                 delete(WebSession).where(WebSession.account_id == account_id, WebSession.id != (keep or 0))
             )
 
-    def _change(self, account_id: int, **values: object) -> None:
+    def delete(self, account_id: int) -> None:
+        """Forgets who somebody is; amounts stay, nameless, since the ledger only grows. Done again after an
+        interruption, it goes on.
+
+        Raises `NotFound`, and `NotAllowed` for the last administrator.
+        """
         with self.database.write() as session:
-            _change(session, account_id, **values)
+            _leave_an_administrator(session, account_id)
+            _change(session, account_id, is_enabled=False)
+            ended = {"revoked_ms": func.coalesce(ApiKey.revoked_ms, now_ms()), "name": "-", "addresses": None}
+            session.execute(update(ApiKey).where(ApiKey.account_id == account_id).values(**ended))
+        last: int | None = 0
+        while last is not None:
+            with self.database.write() as session:
+                last = _forget_calls(session, account_id, last)
+        with self.database.write() as session:
+            account = session.scalars(select(Account).where(Account.id == account_id).with_for_update()).one()
+            if account.balance_micros:
+                taken, why = -account.balance_micros, "account deleted"
+                ledger.post(session, account_id, taken, "correction", why, account_id)
+            for table in (StoredReply, Preference, WebSession):
+                session.execute(delete(table).where(table.account_id == account_id))
+            nobody = NOBODY.format(account_id)
+            session.execute(
+                update(AuditEvent).where(AuditEvent.subject == account.email).values(subject=nobody)
+            )
+            _change(session, account_id, email=nobody, password_hash=None, is_admin=False)
 
 
 def _change(session: Session, account_id: int, **values: object) -> None:
     changed = update(Account).where(Account.id == account_id).values(**values).returning(Account.id)
     if session.scalar(changed) is None:
         raise NotFound(f"account {account_id} does not exist")
+
+
+def _leave_an_administrator(session: Session, account_id: int) -> None:
+    """Locks the administrators' rows: two of them who demote each other wait in line."""
+    enabled = select(Account.id).where(Account.is_admin, Account.is_enabled)
+    if session.scalars(enabled.order_by(Account.id).with_for_update()).all() == [account_id]:
+        raise NotAllowed("the last administrator cannot be disabled, demoted or deleted")
+
+
+def _forget_calls(session: Session, account_id: int, after: int) -> int | None:
+    """What the account's next calls said and showed goes; returns the last of them, None after all."""
+    first = select(Call.id).where(Call.account_id == account_id, Call.id > after).order_by(Call.id)
+    ids = session.scalars(first.limit(FORGOTTEN_AT_ONCE)).all()
+    if not ids:
+        return None
+    mine = (Call.account_id == account_id, Call.id.between(ids[0], ids[-1]))
+    for table in (KeptImage, WrongAnswer):
+        session.execute(delete(table).where(table.call_id.in_(select(Call.id).where(*mine))))
+    session.execute(update(Call).where(*mine).values(result=None, detail=None, address=None))
+    return ids[-1]
 
 
 def clean_email(email: str) -> str:

@@ -200,6 +200,8 @@ async def _purge(parts: Parts) -> None:
             await parts.database.run(parts.desk.pipeline.images.purge)
         except Unavailable as refusal:
             log.warning("old replies could not be deleted", reason=refusal.message)
+        except Exception:
+            log.exception("old replies could not be deleted")  # a bug of ours: told, and tried again
         await asyncio.sleep(PURGE_SECONDS)
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Select, or_, select
 
 from legible.clock import now_ms
-from legible.db.session import Database, storable
+from legible.db.session import Database, storable, upsert
 from legible.db.tables import Account, Call, WrongAnswer
 from legible.errors import InvalidField, NotFound
 from legible.tasks import Kind
@@ -122,10 +122,8 @@ class CallLog:
             call = session.get(Call, call_id)
             if call is None or call.outcome != "answered":
                 return
-            report = session.scalar(select(WrongAnswer).where(WrongAnswer.call_id == call_id))
-            report = report or WrongAnswer(call_id=call_id)
-            report.expected, report.created_ms = expected[:200] or report.expected or "", now_ms()
-            session.add(report)
+            said = {"expected": expected[:200]} if expected else {}
+            upsert(session, WrongAnswer, {"call_id": call_id}, {"created_ms": now_ms(), **said})
 
     def csv(self, account_id: int | None, which: CallFilter = CallFilter()) -> Iterator[str]:
         """The lines of a CSV file, newest call first; memory stays small however long the log is."""

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 import structlog
 from sqlalchemy import delete
 
-from legible.clock import now_ms
+from legible.clock import DAY_MS, now_ms
 from legible.db.session import Database
 from legible.db.tables import KeptImage
-
-DAY_MS = 24 * 3_600_000
 
 log = structlog.get_logger()
 

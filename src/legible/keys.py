@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, case, func, select, update
 
 from legible.accounts import Caller
 from legible.clock import now_ms
@@ -27,25 +27,30 @@ MAX_CACHED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class KeyRules:
-    """What a key may do. None is: never expires, no cap, every kind, every address, the account's rate."""
+    """What a key may do. None is: never expires, no cap, every kind, every address, the account's rate, no
+    confidence (0-1) of its own under which it is refused an answer."""
 
     expires_ms: int | None = None
     spend_cap_micros: int | None = None
     kinds: Sequence[Kind] | None = None
     addresses: Sequence[str] | None = None
     rate_per_second: int | None = None
+    threshold: float | None = None
     is_enabled: bool = True
 
     def columns(self) -> dict[str, object]:
         """The values of the row. Raises `InvalidField`."""
         _not_negative("rate", self.rate_per_second)
         _not_negative("spend_cap", self.spend_cap_micros)
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise InvalidField("threshold", got=str(self.threshold), allowed="a number from 0 to 1")
         return {
             "expires_ms": self.expires_ms,
             "spend_cap_micros": self.spend_cap_micros,
             "kinds": None if self.kinds is None else [kind.value for kind in self.kinds],
             "addresses": None if self.addresses is None else [_network(each) for each in self.addresses],
             "rate_per_second": self.rate_per_second,
+            "threshold": self.threshold,
             "is_enabled": self.is_enabled,
         }
 
@@ -157,16 +162,29 @@ class KeyRing:
         """Replaces name and rules. Raises as `create` and `get` do."""
         self._change(key_id, account_id, name=_name(name), **rules.columns())
 
+    def set_enabled(self, key_id: int, is_enabled: bool, account_id: int | None = None) -> None:
+        """Raises `NotFound`."""
+        self._change(key_id, account_id, is_enabled=is_enabled)
+
+    def end(self, key_id: int, expires_ms: int, account_id: int | None = None) -> None:
+        """Lets it expire then (milliseconds since 1970), if not before. Raises `NotFound`."""
+        sooner = case((ApiKey.expires_ms < expires_ms, ApiKey.expires_ms), else_=expires_ms)
+        self._change(key_id, account_id, expires_ms=sooner)
+
     def revoke(self, key_id: int, account_id: int | None = None) -> None:
         """For good, felt within `cache_seconds` by every process. Raises `NotFound`."""
         self._change(key_id, account_id, revoked_ms=func.coalesce(ApiKey.revoked_ms, now_ms()))
+
+    def forget(self) -> None:
+        """Looks every key up again at its next call."""
+        self._cache.clear()
 
     def _change(self, key_id: int, account_id: int | None, **values: object) -> None:
         change = update(ApiKey).where(*_owned(key_id, account_id)).values(**values).returning(ApiKey.id)
         with self.database.write() as session:
             if session.scalar(change) is None:
                 raise NotFound(f"key {key_id} does not exist")
-        self._cache.clear()
+        self.forget()
 
 
 def _owned(key_id: int, account_id: int | None) -> list[ColumnElement[bool]]:
@@ -192,6 +210,7 @@ def _caller(key: ApiKey, account: Account, keeps_images: bool | None) -> Caller:
         balance_micros=account.balance_micros,
         spend_cap_micros=key.spend_cap_micros,
         spent_micros=key.spent_micros,
+        threshold=key.threshold,
         keeps_images=bool(keeps_images),
     )
 

@@ -11,8 +11,7 @@ from legible.clock import now_ms
 from legible.db.session import Database
 from legible.db.tables import Account, Call, Entry
 from legible.errors import InsufficientCredit, InvalidField, NotFound
-
-MAX_AMOUNT_MICROS = 10**15  # a thousand million yuan: keeps every sum far inside 64 bits
+from legible.money import LARGEST_MICROS
 
 EntryKind = Literal["grant", "topup", "correction"]
 Progress = Callable[[int, int], None]
@@ -30,9 +29,9 @@ def post(
 
     Raises `InsufficientCredit` rather than let the balance go under zero, `NotFound` without such an account.
     """
-    if abs(amount_micros) > MAX_AMOUNT_MICROS:
+    if abs(amount_micros) > LARGEST_MICROS:
         raise InvalidField(
-            "amount", got=f"{amount_micros} micros", allowed=f"at most {MAX_AMOUNT_MICROS} micros"
+            "amount", got=f"{amount_micros} micros", allowed=f"at most {LARGEST_MICROS} micros"
         )
     # Check and write in one statement, so that two writers cannot spend the same credit.
     moved = (

@@ -5,6 +5,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 MICROS = 1_000_000  # a yuan
+LARGEST_YUAN = 10**9  # a thousand million: keeps every sum far inside 64 bits
+LARGEST_MICROS = LARGEST_YUAN * MICROS
 AMOUNT = re.compile(r"(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e\d{1,2})?", re.IGNORECASE)
 
 
@@ -13,10 +15,10 @@ def yuan(micros: int) -> str:
     return f"{Decimal(micros).scaleb(-6).normalize():f}"
 
 
-def parse_yuan(text: str, *, most_micros: int, least_micros: int = 1) -> int | None:
-    """Micros of a decimal amount, from `least_micros` to `most_micros` and no finer than a micro;
+def parse_yuan(text: str, *, least_micros: int = 1) -> int | None:
+    """Micros of a decimal amount, from `least_micros` to `LARGEST_MICROS` and no finer than a micro;
     None for all else."""
     if not AMOUNT.fullmatch(text.strip()):
         return None
     micros = Fraction(Decimal(text.strip())) * MICROS
-    return int(micros) if micros.denominator == 1 and least_micros <= micros <= most_micros else None
+    return int(micros) if micros.denominator == 1 and least_micros <= micros <= LARGEST_MICROS else None

@@ -136,6 +136,7 @@ class Pipeline:
         if accepted is not None:
             await accepted(caller)
         answer = await self._recognize(request)
+        caller.check_sure(answer.confidence)
         reply = await self.journal.charge(
             draft, answer, price, render, attempt.token, attempt.request_sha256, attempt.task
         )

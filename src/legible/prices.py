@@ -9,7 +9,7 @@ from sqlalchemy import select
 from legible.db.session import Database
 from legible.db.tables import CallType
 from legible.errors import InvalidField, UnknownType
-from legible.ledger import MAX_AMOUNT_MICROS
+from legible.money import LARGEST_MICROS
 from legible.tasks import Kind
 
 TYPE_IDS = range(1, 2**31)
@@ -65,9 +65,9 @@ class PriceList:
         """Adds the type, or replaces the one of that id. Raises `InvalidField`."""
         if row.id not in TYPE_IDS:
             raise InvalidField("type", got=str(row.id), allowed=f"1 to {TYPE_IDS.stop - 1}")
-        if not 0 <= row.price_micros <= MAX_AMOUNT_MICROS:
+        if not 0 <= row.price_micros <= LARGEST_MICROS:
             raise InvalidField(
-                "price", got=f"{row.price_micros} micros", allowed=f"0 to {MAX_AMOUNT_MICROS} micros"
+                "price", got=f"{row.price_micros} micros", allowed=f"0 to {LARGEST_MICROS} micros"
             )
         with self.database.write() as session:
             session.merge(

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from legible.money import LARGEST_MICROS
 from legible.tasks import ImageLimits
 
 MAX_RATE = 1_000_000  # calls a second, of an account or a key
@@ -63,7 +64,7 @@ class Settings(BaseSettings):
     free_quota_micros: int = Field(
         1_000_000,
         ge=0,
-        le=10**15,
+        le=LARGEST_MICROS,
         description="Credit that a new account gets, in millionths of a yuan (1000000 is ¥1).",
     )
     sign_up: bool = Field(True, description="Whether strangers may make an account in the console.")

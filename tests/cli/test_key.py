@@ -10,11 +10,14 @@ from tests.commands import Legible
 
 def test_a_key_is_shown_once_and_known_by_its_ends_afterwards(legible: Legible) -> None:
     legible("user", "add", "ada@example.com")
-    made = legible("key", "add", "ada@example.com", "--name", "tests", "--rate", "0", "--json").json
+    made = legible(
+        "key", "add", "ada@example.com", "--name", "tests", "--rate", "0", "--threshold", "0.9", "--json"
+    ).json
     assert set(made) == {"id", "key"}
     assert re.fullmatch(r"lg_[\w-]{43}", made["key"])
     (listed,) = legible("key", "list", "--json").json
     assert (listed["id"], listed["name"], listed["rate_per_second"]) == (made["id"], "tests", 0)
+    assert listed["threshold"] == 0.9
     assert made["key"].startswith(listed["prefix"])
     assert made["key"].endswith(listed["last_four"])
     table = legible("key", "list").out
@@ -39,7 +42,12 @@ def test_a_key_that_has_expired_is_listed_as_expired(legible: Legible, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "words", [("add", "ada@example.com", "--name", "x", "--rate", "1000001"), ("revoke", 2**63)]
+    "words",
+    [
+        ("add", "ada@example.com", "--name", "x", "--rate", "1000001"),
+        ("add", "ada@example.com", "--name", "x", "--threshold", "1.1"),
+        ("revoke", 2**63),
+    ],
 )
 def test_a_number_that_no_key_has_is_a_wrong_command_line(legible: Legible, words) -> None:
     assert legible("key", *words).code == 2

@@ -31,6 +31,15 @@ def test_an_administrator_can_sign_in_with_the_password_from_standard_input(
     database.close()
 
 
+def test_a_deleted_account_has_no_name(legible: Legible) -> None:
+    legible("user", "add", "ada@example.com")
+    asked = legible("user", "delete", "ada@example.com", stdin="n\n")
+    assert asked.code != 0
+    assert "ada@example.com" in legible("user", "list").out
+    assert legible("user", "delete", "ada@example.com", "--yes").code == 0
+    assert "ada@example.com" not in legible("user", "list").out
+
+
 def test_a_password_can_be_set_later(legible: Legible, sqlite_url) -> None:
     legible("user", "add", "ada@example.com")
     assert legible("user", "password", "ada@example.com", stdin="battery staple\n").code == 0

@@ -120,6 +120,38 @@ def test_a_rotated_key_goes_on_beside_the_new_one_and_a_deleted_one_does_not(mem
     assert [member.call(key).status_code for key in (old, new)] == [200, 401]
 
 
+def test_a_rotated_key_does_not_bring_a_new_spend_cap(member: Person) -> None:
+    member.new_key("Capped", spend_cap="0.01")
+    member.call()
+    old = member.site.parts.keys.list(member.account_id)[0]
+    assert 0 < old.spent_micros < 10_000
+    member.post(f"/console/keys/{old.id}/rotate", {"overlap": "1"})
+    new, old = member.site.parts.keys.list(member.account_id)
+    assert new.spend_cap_micros == 10_000 - old.spent_micros
+    assert old.expires_ms < now_ms() + 3_600_001
+
+
+def test_a_key_can_ask_for_more_confidence(member: Person) -> None:
+    key = member.new_key("Careful", threshold="1")
+    refused = member.call(key)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "recognition_failed")
+    path = f"/console/keys/{member.key_id()}"
+    assert 'name="threshold" inputmode="decimal" value="1"' in member.get(path).text
+    for wrong in ("2", "-0.1", "nan", "0,9", "1e-1"):
+        page = member.post(path, {"name": "Careful", "threshold": wrong})
+        assert (page.status_code, "a number from 0 to 1, like 0.9" in page.text) == (400, True), wrong
+    member.post(path, {"name": "Careful", "threshold": ".25"})
+    assert member.site.parts.keys.list(member.account_id)[0].threshold == 0.25
+    assert member.call(key).status_code == 200
+
+
+def test_a_form_that_broke_on_its_way_is_no_fault_of_ours(member: Person) -> None:
+    headers = {"content-type": "multipart/form-data", "accept": "text/html"}
+    broken = member.client.post("/console/settings/images", content=b"--x\r\nno", headers=headers)
+    assert broken.status_code == 400
+    assert "That form did not arrive whole" in broken.text
+
+
 def test_what_is_shown_once_is_not_lost_by_a_click_in_the_header(member: Person) -> None:
     page = member.post("/console/keys", {"name": "CI", "which_kinds": "all"})
     assert "data-made-key" in page.text

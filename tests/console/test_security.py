@@ -132,7 +132,6 @@ def test_every_form_needs_its_token(site: Site, member: Person, pages) -> None:
             for token in tokens:
                 response = member.client.post(target, data={"csrf": token})
                 assert response.status_code == 403, (path, token)
-    site.parts.accounts.set_admin(member.account_id, False)
 
 
 def test_the_token_of_a_planted_visit_forges_no_form_of_a_member(site: Site, member: Person) -> None:

@@ -42,6 +42,16 @@ def add(
             show_default="the account's",
         ),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            min=0,
+            max=1,
+            help="The least confidence, 0 to 1; what is less sure is refused and costs nothing.",
+            show_default="the recognizers'",
+        ),
+    ] = None,
     data: Data = None,
     database: DatabaseUrl = None,
     as_json: Json = False,
@@ -51,7 +61,9 @@ def add(
 
     with open_database(data, database) as opened:
         account = accounts(opened).by_email(email)
-        made = keys(opened).create(account.id, name, KeyRules(rate_per_second=rate_per_second))
+        made = keys(opened).create(
+            account.id, name, KeyRules(rate_per_second=rate_per_second, threshold=threshold)
+        )
     if as_json:
         print_json({"id": made.id, "key": made.secret})
     else:
@@ -130,6 +142,7 @@ def _as_json(row: "ApiKey", email: str) -> dict[str, Any]:
         "prefix": row.prefix,
         "last_four": row.last_four,
         "rate_per_second": row.rate_per_second,
+        "threshold": row.threshold,
         "spent": yuan(row.spent_micros),
         "spend_cap": None if row.spend_cap_micros is None else yuan(row.spend_cap_micros),
         "kinds": row.kinds,

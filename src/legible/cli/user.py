@@ -16,7 +16,7 @@ from legible.cli.common import (
     when,
 )
 from legible.clock import iso
-from legible.money import MICROS, parse_yuan, yuan
+from legible.money import LARGEST_YUAN, parse_yuan, yuan
 
 if TYPE_CHECKING:
     from legible.accounts import Accounts
@@ -29,12 +29,11 @@ Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The address that th
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Take the password from the first line of standard input.")
 ]
-LARGEST_YUAN = 1_000_000_000
 
 
 def parse_amount(amount: str) -> int:
     """An amount in yuan as micros."""
-    micros = parse_yuan(amount, most_micros=LARGEST_YUAN * MICROS)
+    micros = parse_yuan(amount)
     if micros is None:
         raise typer.BadParameter(
             f"got {amount!r}; allowed: yuan over 0, up to {LARGEST_YUAN}, with at most 6 decimals"
@@ -134,6 +133,24 @@ def password(
         account = known.by_email(email)
         known.set_password(account.id, _password_from_stdin() if password_stdin else _asked_password())
     print(f"The password of {account.email} is set.")
+
+
+@app.command()
+def delete(
+    email: Email,
+    data: Data = None,
+    database: DatabaseUrl = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete an account: who it was, what its calls said and showed. Amounts stay, without a name."""
+    with open_database(data, database) as opened:
+        known = accounts(opened)
+        account = known.by_email(email)
+        if not yes:
+            balance = yuan(account.balance_micros)
+            typer.confirm(f"Delete {account.email} and its ¥{balance} for good?", abort=True)
+        known.delete(account.id)
+    print(f"{account.email} is deleted.")
 
 
 def accounts(database: "Database") -> "Accounts":

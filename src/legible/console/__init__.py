@@ -41,6 +41,7 @@ PAGES = (public, entrance, overview, try_it, keys, calls, statistics, balance, s
 OtherError = Callable[[Request, StarletteHTTPException], Awaitable[Response]]
 
 ERRORS = {
+    400: (mark("That form did not arrive whole"), mark("Load the page again, then send it again.")),
     403: (
         mark("This form is too old"),
         mark("You logged in or out since it was opened, or cookies are off. Load it again, then send it."),

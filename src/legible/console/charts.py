@@ -28,10 +28,6 @@ class Chart:
     width: int = 460
 
     @property
-    def is_empty(self) -> bool:
-        return not any(value for row in self.series for value in row.values)
-
-    @property
     def top(self) -> float:
         """A round number over everything that is stacked in a day."""
         return round_up(max((sum(v or 0 for v in day) for day in self._by_day()), default=0))

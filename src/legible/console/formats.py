@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -10,9 +9,8 @@ from babel.dates import format_datetime
 from markupsafe import Markup
 
 from legible.console.i18n import locale
-from legible.money import parse_yuan
+from legible.money import MICROS, parse_yuan
 
-MICROS = 1_000_000
 # A comma groups thousands: in "0,5" it is somebody's decimal mark.
 TYPED = re.compile(r"(\d*|\d{1,3}(,\d{3})+)(\.\d*)?")
 
@@ -26,18 +24,13 @@ def money(micros: int | None) -> str:
     return f"{'−' if micros < 0 else ''}¥{whole:,}.{decimals}"
 
 
-def plain_money(micros: int) -> str:
-    """The same without sign and separators, for form fields and files: "1234.5"."""
-    return format(Decimal(micros) / MICROS, "f")
-
-
-def parse_money(text: str, *, most: int = 10**9 * MICROS) -> int | None:
-    """Micros of a typed amount of yuan; None unless it is from 0 to `most` with at most six decimals."""
+def parse_money(text: str) -> int | None:
+    """Micros of a typed amount of yuan; None unless it is from 0 to the largest with at most six decimals."""
     # A Chinese keyboard types the wide sign.
     amount = text.strip().lstrip("¥￥").strip()
     if not TYPED.fullmatch(amount):
         return None
-    return parse_yuan(amount.replace(",", ""), least_micros=0, most_micros=most)
+    return parse_yuan(amount.replace(",", ""), least_micros=0)
 
 
 @cache

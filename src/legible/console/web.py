@@ -24,6 +24,7 @@ from legible.console.parts import Console
 from legible.console.sessions import Person
 from legible.db.session import storable
 from legible.errors import Unavailable
+from legible.money import yuan
 
 LANGUAGE_COOKIE = "legible_language"
 THEME_COOKIE = "legible_theme"
@@ -59,7 +60,7 @@ def _environment(folder: str, language: str) -> Environment:
     cast(Any, environment).install_gettext_translations(catalog, newstyle=True)
     environment.filters.update(
         money=formats.money,
-        plain_money=formats.plain_money,
+        yuan=yuan,
         ms=formats.milliseconds,
         count=formats.count,
         bytes=formats.size,

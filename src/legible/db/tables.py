@@ -72,6 +72,7 @@ class ApiKey(Base):
     kinds: Mapped[list[str] | None] = mapped_column(JSON)  # None: all
     addresses: Mapped[list[str] | None] = mapped_column(JSON)  # IP networks, None: all
     rate_per_second: Mapped[int | None]  # None: the account's; 0: no limit
+    threshold: Mapped[float | None]  # 0-1: what is answered less surely is refused; None: the recognizers'
     created_ms: Mapped[int] = mapped_column(BigInteger)
     last_used_ms: Mapped[int | None] = mapped_column(BigInteger)
 
@@ -218,7 +219,7 @@ class WrongAnswer(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     call_id: Mapped[int] = mapped_column(ForeignKey("call.id"), unique=True)
-    expected: Mapped[str]
+    expected: Mapped[str] = mapped_column(default="")
     created_ms: Mapped[int] = mapped_column(BigInteger)
 
 

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy import func, select, update
 
 from legible import ledger, model_store
-from legible.clock import now_ms
+from legible.clock import DAY_MS, now_ms
 from legible.console import codes
 from legible.console.formats import money, parse_money
 from legible.console.i18n import mark
@@ -14,7 +14,7 @@ from legible.console.routes.entrance import FIELD_ERRORS
 from legible.console.web import AdminDep, Form, FormDep, MemberVisit
 from legible.db.session import storable
 from legible.db.tables import Account, ApiKey, AuditEvent, Call, Entry, TopUpCode
-from legible.errors import InsufficientCredit, InvalidField
+from legible.errors import InsufficientCredit, InvalidField, NotAllowed
 from legible.prices import PricedType
 from legible.settings import MAX_RATE
 from legible.tasks import Kind
@@ -23,7 +23,6 @@ router = APIRouter(prefix="/admin")
 
 PAGE_SIZE = 50
 MAX_CODES = 100
-DAY_MS = 24 * 3_600_000
 ERRORS = {
     "amount": mark("Write an amount in yuan, like 10 or 0.5; with a minus sign it takes away."),
     "negative": mark("The balance cannot go under zero."),
@@ -31,6 +30,7 @@ ERRORS = {
     "rate": mark("Write a whole number from 0 (no limit) to 1,000,000, or nothing."),
     "password": FIELD_ERRORS["password"],
     "self": mark("You cannot freeze or demote yourself."),
+    "last": mark("An enabled administrator must stay."),
     "code_amount": mark("Write an amount in yuan, like 10 or 0.5."),
     "number": mark("Write a number from 1 to 100."),
     "days": mark("Write a number of days from 1 to 3,650, or nothing."),
@@ -181,7 +181,10 @@ def freeze(visit: AdminDep, form: FormDep, account_id: int) -> Response:
     is_enabled = form["enabled"] == "1"
     if account_id == visit.person.id:
         return _user(visit, account_id, "self", 400)
-    visit.console.accounts.set_enabled(account_id, is_enabled)
+    try:
+        visit.console.accounts.set_enabled(account_id, is_enabled)
+    except NotAllowed:
+        return _user(visit, account_id, "last", 400)
     note(visit, "thaw" if is_enabled else "freeze", user.email)
     return _back(visit, account_id, "thawed" if is_enabled else "frozen")
 
@@ -192,7 +195,10 @@ def set_admin(visit: AdminDep, form: FormDep, account_id: int) -> Response:
     is_admin = form["admin"] == "1"
     if account_id == visit.person.id:
         return _user(visit, account_id, "self", 400)
-    visit.console.accounts.set_admin(account_id, is_admin)
+    try:
+        visit.console.accounts.set_admin(account_id, is_admin)
+    except NotAllowed:
+        return _user(visit, account_id, "last", 400)
     note(visit, "promote" if is_admin else "demote", user.email)
     return _back(visit, account_id, "saved")
 

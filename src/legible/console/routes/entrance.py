@@ -2,7 +2,6 @@
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from legible.console import sessions
@@ -19,6 +18,7 @@ from legible.console.web import (
     VisitDep,
     is_local,
 )
+from legible.db.session import upsert
 from legible.db.tables import Preference
 from legible.errors import InvalidField, Unauthenticated
 
@@ -115,12 +115,7 @@ def sign_up(visit: VisitDep, form: FormDep) -> Response:
 
 def prefer(session: Session, account_id: int, **values: object) -> None:
     """Keeps what an account chose."""
-    preference = session.scalar(select(Preference).where(Preference.account_id == account_id))
-    if preference is None:
-        session.add(Preference(**{"account_id": account_id, "keeps_images": False, **values}))
-        return
-    for name, value in values.items():
-        setattr(preference, name, value)
+    upsert(session, Preference, {"account_id": account_id}, values)
 
 
 @router.post("/logout")

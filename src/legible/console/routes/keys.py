@@ -1,5 +1,6 @@
 """API keys: make one (shown once), limit it, disable, rotate, delete; see what each was used for."""
 
+import re
 from collections.abc import Collection
 from datetime import date, timedelta
 
@@ -7,8 +8,8 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import func, select
 
-from legible.clock import now_ms
-from legible.console.formats import moment, parse_money, plain_money
+from legible.clock import DAY_MS, now_ms
+from legible.console.formats import moment, parse_money
 from legible.console.i18n import mark
 from legible.console.kinds import known
 from legible.console.statistics import day_start_ms
@@ -16,19 +17,21 @@ from legible.console.web import Form, FormDep, MemberDep, MemberVisit
 from legible.db.tables import ApiKey, Call
 from legible.errors import InvalidField, NotFound
 from legible.keys import KeyRules, NewKey
+from legible.money import yuan
 from legible.settings import MAX_RATE
 from legible.tasks import Kind
 
 router = APIRouter(prefix="/console/keys")
 
+SHARE = re.compile(r"0?\.\d{1,6}|0|1(\.0{0,6})?")
 TRIAL_MS = 3_600_000
 TRIAL_CAP_MICROS = 500_000
-DAY_MS = 24 * 3_600_000
 ERRORS = {
     "name": mark("Give the key a name of 1 to 100 characters."),
     "expires": mark("The day must be in the future."),
     "spend_cap": mark("Write an amount in yuan, like 10 or 0.5."),
     "rate": mark("Write a whole number of at least 1 and at most the account's limit, or nothing."),
+    "threshold": mark("Write a number from 0 to 1, like 0.9, or nothing."),
     "kinds": mark("Choose at least one kind."),
     "addresses": mark("Write IP addresses or networks like 203.0.113.0/24, one a line."),
 }
@@ -51,6 +54,7 @@ def _rules(visit: MemberVisit, form: Form, key: ApiKey | None = None) -> KeyRule
         kinds=_kinds(form),
         addresses=[line.strip() for line in form["addresses"].split() if line.strip()] or None,
         rate_per_second=_rate(visit, form),
+        threshold=_threshold(form["threshold"]),
         is_enabled=key is None or key.is_enabled,
     )
 
@@ -93,6 +97,14 @@ def _rate(visit: MemberVisit, form: Form) -> int | None:
     return rate
 
 
+def _threshold(text: str) -> float | None:
+    if not text:
+        return None
+    if not SHARE.fullmatch(text):
+        raise Invalid("threshold")
+    return float(text)
+
+
 def _in_order(kinds: Collection[Kind]) -> list[Kind]:
     return [kind for kind in Kind if kind in kinds]
 
@@ -113,11 +125,12 @@ def as_form(visit: MemberVisit, key: ApiKey) -> Form:
         {
             "name": key.name,
             "expires": expires,
-            "spend_cap": "" if key.spend_cap_micros is None else plain_money(key.spend_cap_micros),
+            "spend_cap": "" if key.spend_cap_micros is None else yuan(key.spend_cap_micros),
             "which_kinds": "all" if key.kinds is None else "some",
             "kinds[]": ",".join(key.kinds or []),
             "addresses": "\n".join(key.addresses or []),
             "rate": "" if key.rate_per_second is None else str(key.rate_per_second),
+            "threshold": "" if key.threshold is None else f"{key.threshold:g}",
         }
     )
 
@@ -229,43 +242,40 @@ def save_key(visit: MemberDep, form: FormDep, key_id: int) -> Response:
     return visit.redirect(f"/console/keys/{key_id}", "key-saved")
 
 
-def rules_of(key: ApiKey, *, is_enabled: bool | None = None) -> KeyRules:
-    """The rules that a key has."""
+def successor_rules(key: ApiKey) -> KeyRules:
+    """The rules of the key that takes its place: a new secret must not bring a new cap."""
+    cap = key.spend_cap_micros
     return KeyRules(
         expires_ms=key.expires_ms,
-        spend_cap_micros=key.spend_cap_micros,
+        spend_cap_micros=None if cap is None else max(0, cap - key.spent_micros),
         kinds=None if key.kinds is None else [Kind(kind) for kind in key.kinds],
         addresses=key.addresses,
         rate_per_second=key.rate_per_second,
-        is_enabled=key.is_enabled if is_enabled is None else is_enabled,
+        threshold=key.threshold,
     )
 
 
 @router.post("/{key_id}/enabled")
 def set_enabled(visit: MemberDep, form: FormDep, key_id: int) -> Response:
-    key = _own(visit, key_id)
+    _own(visit, key_id)
     is_enabled = form["enabled"] == "1"
-    visit.console.keys.update(key_id, key.name, rules_of(key, is_enabled=is_enabled), visit.person.id)
+    visit.console.keys.set_enabled(key_id, is_enabled, visit.person.id)
     return visit.redirect("/console/keys", "key-enabled" if is_enabled else "key-disabled")
 
 
 @router.post("/{key_id}/rotate")
 def rotate(visit: MemberDep, form: FormDep, key_id: int) -> Response:
-    """A new key with the same rules; the old one goes on for as long as was chosen."""
+    """A new key with the same rules and what is left of the cap; the old one goes on for as long as was
+    chosen."""
     key = _own(visit, key_id)
     if key.revoked_ms is not None or (key.expires_ms is not None and key.expires_ms <= now_ms()):
         raise HTTPException(404)
     hours = form.number("overlap", 0, 24 * 30) or 0
-    made = visit.console.keys.create(visit.person.id, key.name, rules_of(key, is_enabled=True))
+    made = visit.console.keys.create(visit.person.id, key.name, successor_rules(key))
     if hours == 0:
         visit.console.keys.revoke(key_id, visit.person.id)
     else:
-        ends_ms = min(now_ms() + hours * 3_600_000, key.expires_ms or 2**62)
-        old = rules_of(key)
-        rules = KeyRules(
-            ends_ms, old.spend_cap_micros, old.kinds, old.addresses, old.rate_per_second, old.is_enabled
-        )
-        visit.console.keys.update(key_id, key.name, rules, visit.person.id)
+        visit.console.keys.end(key_id, now_ms() + hours * 3_600_000, visit.person.id)
     return _list(visit, Form(), made=made, name=key.name)
 
 

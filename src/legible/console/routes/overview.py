@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from legible.clock import now_ms
+from legible.clock import DAY_MS, now_ms
 from legible.console.charts import Chart, Series
 from legible.console.formats import money
 from legible.console.statistics import Statistics, Sums, collect, today
@@ -16,7 +16,6 @@ from legible.db.tables import ApiKey, Call, Entry
 
 router = APIRouter()
 
-DAY_MS = 24 * 3600 * 1000
 SOON_MS = 7 * DAY_MS
 SHOWN_CALLS = 8
 

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 from legible.console import demo, guide, measured
 from legible.console.attempts import DEMO_BY_ADDRESS
 from legible.console.explain import EXPLANATIONS, codes
-from legible.console.formats import plain_money
 from legible.console.kinds import KINDS, offered
 from legible.console.statistics import ANSWERED
 from legible.console.web import Visit, VisitDep
 from legible.db.tables import Call
 from legible.errors import Refusal
+from legible.money import yuan
 from legible.recognizers.grid.labels import LABELS
 from legible.tasks import Kind
 
@@ -124,7 +124,7 @@ def _values(visit: Visit, language: str) -> dict[str, object]:
     settings = visit.console.settings
     return {
         "base": visit.base_url,
-        "yuan": plain_money,
+        "yuan": yuan,
         "types": [row for row in visit.console.prices.rows() if row.is_enabled],
         "kinds": [kind.value for kind in visit.console.engine.kinds],
         "settings": settings,

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from legible import ledger
 from legible.calls import CallLog
 from legible.clock import now_ms
 from legible.console import sessions
@@ -19,19 +18,14 @@ from legible.console.routes.calls import as_json
 from legible.console.routes.entrance import FIELD_ERRORS, TOO_OFTEN, prefer
 from legible.console.web import FormDep, MemberDep, MemberVisit
 from legible.db.tables import (
-    NOBODY,
-    Account,
     ApiKey,
-    AuditEvent,
     Call,
     Entry,
     KeptImage,
-    Preference,
-    StoredReply,
     WebSession,
     WrongAnswer,
 )
-from legible.errors import InvalidField, Unauthenticated
+from legible.errors import InvalidField, NotAllowed, Unauthenticated
 
 router = APIRouter(prefix="/console/settings")
 
@@ -231,44 +225,14 @@ def _entries(visit: MemberVisit) -> Iterator[dict[str, object]]:
 
 @router.post("/delete")
 def delete_account(visit: MemberDep, form: FormDep) -> Response:
-    """What tells who somebody is goes; amounts stay, nameless, since the ledger only grows."""
     known = _is_password(visit, form["password"])
     if not known:
         return _page(visit, 400, "delete", TOO_OFTEN if known is None else WRONG_PASSWORD)
-    if visit.person.is_admin and _administrators(visit) < 2:
+    try:
+        visit.console.accounts.delete(visit.person.id)
+    except NotAllowed:
         return _page(visit, 400, "delete", LAST_ADMINISTRATOR)
-    account_id, nobody = visit.person.id, NOBODY.format(visit.person.id)
-    for key in visit.console.keys.list(account_id):
-        visit.console.keys.revoke(key.id, account_id)
-    with visit.console.database.write() as session:
-        balance = session.scalar(select(Account.balance_micros).where(Account.id == account_id))
-        if balance:
-            ledger.post(session, account_id, -balance, "correction", "account deleted", account_id)
-        mine = select(Call.id).where(Call.account_id == account_id)
-        _forget_images(session, account_id)
-        session.execute(delete(WrongAnswer).where(WrongAnswer.call_id.in_(mine)))
-        session.execute(delete(StoredReply).where(StoredReply.account_id == account_id))
-        session.execute(delete(Preference).where(Preference.account_id == account_id))
-        session.execute(
-            update(Call).where(Call.account_id == account_id).values(result=None, detail=None, address=None)
-        )
-        session.execute(
-            update(ApiKey).where(ApiKey.account_id == account_id).values(name="-", addresses=None)
-        )
-        session.execute(
-            update(AuditEvent).where(AuditEvent.subject == visit.person.email).values(subject=nobody)
-        )
-        session.execute(
-            update(Account)
-            .where(Account.id == account_id)
-            .values(email=nobody, password_hash=None, is_enabled=False, is_admin=False)
-        )
-        sessions.end_all(session, account_id)
+    visit.console.keys.forget()
     response = visit.redirect("/")
     response.delete_cookie(sessions.COOKIE, path="/")
     return response
-
-
-def _administrators(visit: MemberVisit) -> int:
-    with visit.console.database.read() as session:
-        return session.scalar(select(func.count()).where(Account.is_admin, Account.is_enabled)) or 0

@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from legible.dialects.fields import TextFields, Threshold
-
-IMAGE_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAgUAAAE3CAYAAAA6xjI2AAAAAX..."
+from legible.dialects.fields import IMAGE_EXAMPLE, TextFields, Threshold
 
 
 def _as_list(value: object) -> object:

@@ -6,9 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from legible.dialects.fields import TextFields, Threshold
-
-IMAGE_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAgUAAAE3CAYAAAA6xjI2AAAAAX..."
+from legible.dialects.fields import IMAGE_EXAMPLE, TextFields, Threshold
 
 
 def _whole_number(value: object) -> object:

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from legible.dialects.fields import Threshold
+from legible.dialects.fields import IMAGE_EXAMPLE, Threshold
 
-IMAGE_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAgUAAAE3CAYAAAA6xjI2AAAAAX..."
 PICTURE = "a PNG, JPEG, GIF, BMP or WebP picture in base64"
 
 T = TypeVar("T")

@@ -4,10 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from legible.dialects.fields import TextFields, Threshold
+from legible.dialects.fields import IMAGE_EXAMPLE, TextFields, Threshold
 from legible.tasks import Kind
 
-IMAGE_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAgUAAAE3CAYAAAA6xjI2AAAAAX..."
 KINDS = ", ".join(Kind)
 YUAN = "yuan, as a decimal in a string"
 
