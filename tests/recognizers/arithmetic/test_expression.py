@@ -29,6 +29,8 @@ from legible.recognizers.arithmetic.expression import HAN_DIGITS, NotASum, NoWho
         ("2+6+6+4=?", "2+6+6+4", 18),
         ("20-3x4/2=", "20-3*4/2", 14),
         ("九加八减七加六等于几", "9+8-7+6", 16),
+        ("-3+5=?", "-3+5", 2),
+        ("-8/2", "-8/2", -4),
     ],
 )
 def test_a_sum_is_worked_out(text: str, expression: str, value: int) -> None:
@@ -36,7 +38,22 @@ def test_a_sum_is_worked_out(text: str, expression: str, value: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "3+=?", "+3=?", "=?", "hello", "3", "3==4", "1+2+3+4+5", "1+2+3+", "二二加三", "3+5=8"]
+    "text",
+    [
+        "",
+        "3+=?",
+        "+3=?",
+        "=?",
+        "hello",
+        "3",
+        "3==4",
+        "1+2+3+4+5",
+        "1+2+3+",
+        "二二加三",
+        "3+5=8",
+        "--3+5",
+        "-三加五",
+    ],
 )
 def test_what_is_no_sum_is_refused(text: str) -> None:
     with pytest.raises(NotASum):
@@ -46,6 +63,12 @@ def test_what_is_no_sum_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["7/2=?", "5÷0", "八除以三等于几", "6/4*2"])
 def test_a_division_that_leaves_a_rest_is_refused(text: str) -> None:
     with pytest.raises(NoWholeAnswer):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["3+?=8", "?-4=12", "?x5=10"])
+def test_a_sum_that_asks_for_one_of_its_numbers_is_refused(text: str) -> None:
+    with pytest.raises(NoWholeAnswer, match="one of the numbers"):
         parse(text)
 
 
@@ -66,12 +89,26 @@ def test_chinese_numerals_up_to_99_are_read(tens: int, ones: int, other: int) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["3+5=?", "8-1x5=?", "10÷5+3", "二十三减十五等于几", "七乘以六等于多少?", "4一3=?", "12+3-4x5=?"]
+    "text",
+    [
+        "3+5=?",
+        "8-1x5=?",
+        "10÷5+3",
+        "二十三减十五等于几",
+        "七乘以六等于多少?",
+        "4一3=?",
+        "12+3-4x5=?",
+        "-3+5=?",
+        "3+?=8",
+        "?-4=12",
+    ],
 )
 def test_every_beginning_of_a_sum_can_be_one(text: str) -> None:
     assert all(begins(text[:length]) for length in range(len(text) + 1))
 
 
-@pytest.mark.parametrize("text", ["+", "3=", "3?", "12345", "3++", "6乘九", "六乘9", "1+2+3+4+", "3+5=8"])
+@pytest.mark.parametrize(
+    "text", ["+", "3=", "3?", "12345", "3++", "6乘九", "六乘9", "1+2+3+4+", "3+5=8", "--", "??", "?+?"]
+)
 def test_what_no_sum_begins_with_is_not_followed(text: str) -> None:
     assert not begins(text)

@@ -17,7 +17,9 @@ _NUMBER = rf"\d{{1,4}}|[{HAN_DIGITS}十]{{1,3}}"
 _OPERATOR = "|".join(re.escape(word) for word in sorted(OPERATORS, key=len, reverse=True))
 _ENDING = r"(?:=|等于|是)?(?:几|多少)?=?\??"
 _STEP = re.compile(rf"({_OPERATOR})({_NUMBER})")
-_SUM = re.compile(rf"({_NUMBER})((?:(?:{_OPERATOR})(?:{_NUMBER})){{1,3}}){_ENDING}")
+_SUM = re.compile(rf"(-?\d{{1,4}}|{_NUMBER})((?:(?:{_OPERATOR})(?:{_NUMBER})){{1,3}}){_ENDING}")
+# One of the numbers is asked for.
+_RIDDLE = re.compile(rf"(?:\?(?:{_OPERATOR})\d{{1,4}}|\d{{1,4}}(?:{_OPERATOR})\?)=\d{{1,4}}")
 # A minus sign and the numeral one are the same stroke: between two numbers in digits it is the sign.
 _STROKE = re.compile(r"(?<=\d)一(?=\d)")
 _HAN_NUMBER = re.compile(rf"(?:([{HAN_DIGITS[1:]}])?(十)([{HAN_DIGITS[1:]}])?)|([{HAN_DIGITS}])")
@@ -36,7 +38,9 @@ def _beginning(number: str, operator: str) -> str:
 _BEGINNING = re.compile(
     "|".join(
         (
-            _beginning(r"\d{1,4}", f"(?:{_OPERATOR}|一)"),
+            "-?" + _beginning(r"\d{1,4}", f"(?:{_OPERATOR}|一)"),
+            rf"\?(?:(?:{_OPERATOR})(?:\d{{1,4}}(?:=\d{{0,4}})?)?)?",
+            rf"\d{{1,4}}(?:{_OPERATOR})\?(?:=\d{{0,4}})?",
             _beginning(rf"[{HAN_DIGITS}十]{{1,3}}", f"(?:{_OPERATOR})"),
         )
     )
@@ -67,8 +71,11 @@ class Sum:
 
 def parse(text: str) -> Sum:
     """The sum that the text asks for; raises `NotASum` for anything else, a division that leaves a rest
-    included."""
-    match = _SUM.fullmatch(_STROKE.sub("-", text.replace(" ", "")))
+    or a sum that asks for one of its numbers included."""
+    text = text.replace(" ", "")
+    if _RIDDLE.fullmatch(text):
+        raise NoWholeAnswer(f"{text!r} asks for one of the numbers of a sum")
+    match = _SUM.fullmatch(_STROKE.sub("-", text))
     if match is None:
         raise NotASum(f"{text!r} is no sum of two to four numbers")
     steps = _STEP.findall(match[2])
