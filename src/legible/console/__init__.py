@@ -28,6 +28,7 @@ from legible.console.routes import (
     statistics,
     try_it,
 )
+from legible.console.statistics import DailyTallies
 from legible.console.web import SeeOther, environments, short_ids, trace_id, visit
 from legible.db.session import Database
 from legible.engine import Engine
@@ -81,6 +82,7 @@ def build(
         prices,
         engine,
         Attempts(),
+        DailyTallies(),
         environments(str(HERE / "templates")),
     )
     for page in PAGES:

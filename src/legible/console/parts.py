@@ -7,6 +7,7 @@ from jinja2 import Environment
 
 from legible.accounts import Accounts
 from legible.console.attempts import Attempts
+from legible.console.statistics import DailyTallies
 from legible.db.session import Database
 from legible.engine import Engine
 from legible.keys import KeyRing
@@ -25,4 +26,5 @@ class Console:
     prices: PriceList
     engine: Engine
     attempts: Attempts
+    tallies: DailyTallies
     templates: Mapping[str, Environment]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from legible.clock import DAY_MS, now_ms
 from legible.console.charts import Chart, Series
 from legible.console.formats import money
-from legible.console.statistics import Statistics, Sums, collect, today
+from legible.console.statistics import Statistics, Sums, today
 from legible.console.web import MemberDep, MemberVisit
 from legible.db.tables import ApiKey, Call, Entry
 
@@ -25,7 +25,7 @@ def overview(visit: MemberDep) -> Response:
     zone, account_id = visit.zone, visit.person.id
     last = today(zone)
     with visit.console.database.read() as session:
-        month = collect(session, account_id, last - timedelta(29), last, zone)
+        month = visit.console.tallies.collect(session, account_id, last - timedelta(29), last, zone)
         calls = session.scalars(
             select(Call).where(Call.account_id == account_id).order_by(Call.id.desc()).limit(SHOWN_CALLS)
         ).all()
@@ -61,14 +61,11 @@ def _expires_soon(key: ApiKey) -> bool:
 
 
 def _granted(session: Session, account_id: int) -> int:
-    """What the calls have left of the gifts: those are spent first."""
-    query = (
-        select(Entry.kind, func.sum(Entry.amount_micros))
-        .where(Entry.account_id == account_id)
-        .group_by(Entry.kind)
-    )
-    sums = {kind: int(total) for kind, total in session.execute(query)}
-    return max(0, sums.get("grant", 0) + sums.get("call", 0))
+    """What the calls have left of the free quota, an account's first entry: it is spent first."""
+    first = select(Entry).where(Entry.account_id == account_id).order_by(Entry.id).limit(1)
+    entry = session.scalar(first)
+    spent = session.scalar(select(func.sum(ApiKey.spent_micros)).where(ApiKey.account_id == account_id)) or 0
+    return max(0, entry.amount_micros - int(spent)) if entry is not None and entry.kind == "grant" else 0
 
 
 def _is_low(visit: MemberVisit) -> bool:

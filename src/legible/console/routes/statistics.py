@@ -9,7 +9,7 @@ from legible.console.charts import Chart, Series
 from legible.console.formats import milliseconds, number
 from legible.console.i18n import mark
 from legible.console.routes.overview import daily_chart
-from legible.console.statistics import Statistics, collect, today
+from legible.console.statistics import Statistics, today
 from legible.console.web import MemberDep, MemberVisit
 
 router = APIRouter(prefix="/console/statistics")
@@ -24,7 +24,9 @@ def statistics(visit: MemberDep, days: int = 30) -> Response:
     span = days if days in SPANS else 30
     last = today(visit.zone)
     with visit.console.database.read() as session:
-        found = collect(session, visit.person.id, last - timedelta(span - 1), last, visit.zone)
+        found = visit.console.tallies.collect(
+            session, visit.person.id, last - timedelta(span - 1), last, visit.zone
+        )
     keys = {key.id: key for key in visit.console.keys.list(visit.person.id)}
     return visit.page(
         "statistics.html",
