@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -47,6 +47,19 @@ class Server:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    def hang(self) -> None:
+        """All of its processes stand still, with their connections open, until `go_on`."""
+        self._signal_all(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        for pid in (self.process.pid, *_children(self.process.pid)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def stop(self) -> None:
         if self.process is None:
@@ -131,6 +144,13 @@ def _started(server: Server) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+def _children(parent: int) -> list[int]:
+    """The processes that it started."""
+    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat")]
+    fields = [(stat.partition(" ")[0], stat.rpartition(")")[2].split()[1]) for stat in stats]
+    return [int(pid) for pid, started_by in fields if int(started_by) == parent]
 
 
 def free_port() -> int:

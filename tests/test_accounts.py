@@ -7,11 +7,12 @@ from ipaddress import ip_network
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 
 from legible.accounts import Accounts, Caller
 from legible.clock import now_ms
 from legible.db.session import Database
-from legible.db.tables import Account, Call, Entry
+from legible.db.tables import Account, AuditEvent, Call, Entry
 from legible.errors import InvalidField, NotAllowed, NotFound, Unauthenticated
 from legible.keys import KeyRing
 from legible.tasks import Kind
@@ -181,12 +182,47 @@ def test_a_deleted_account_is_forgotten_in_steps(accounts: Accounts, monkeypatch
             said = {"result": "no", "detail": {"it": "was"}, "address": "192.0.2.1", "created_ms": now_ms()}
             session.add(Call(**facts, **ids, **said))
     accounts.delete(account.id)
+    assert accounts.get(account.id).is_deleted
+    accounts.forget(account.id)
     with accounts.database.read() as session:
         left = session.execute(select(Call.account_id, Call.address).where(Call.address.is_not(None))).all()
     assert left == [(other.id, "192.0.2.1")]
     assert accounts.get(account.id).is_deleted
     assert [(key.name, key.revoked_ms is None) for key in keys.list(account.id)] == [("-", False)]
     assert_books_balance(accounts.database)
+
+
+def test_what_a_deletion_left_is_forgotten_later(accounts: Accounts, monkeypatch) -> None:
+    account = accounts.create("ana@example.com", PASSWORD)
+    key = KeyRing(accounts.database, 0).create(account.id, "mine")
+    accounts.delete(account.id)
+    with accounts.database.write() as session:  # a call that was under way
+        facts = {"dialect": "v1", "outcome": "no", "status": 400, "balance_micros": 0, "duration_ms": 1}
+        ids = {"log_id": "LOG1", "trace_id": "1", "account_id": account.id, "key_id": key.id}
+        session.add(Call(**facts, **ids, result="no", address="192.0.2.1", created_ms=now_ms()))
+    accounts.forget_deleted()
+    assert accounts.get(account.id).email == f"deleting-{account.id}@invalid"
+    monkeypatch.setattr("legible.accounts.LAST_CALLS_MS", -1000)
+    accounts.forget_deleted()
+    assert accounts.get(account.id).email == f"deleted-{account.id}@invalid"
+    with accounts.database.read() as session:
+        assert session.execute(select(Call.result, Call.address)).one() == (None, None)
+
+
+@pytest.mark.parametrize("wrong", ["kind", "subject"])
+def test_a_change_and_its_line_in_the_audit_log_stand_or_fall_together(
+    accounts: Accounts, wrong: str
+) -> None:
+    admin, account = accounts.create("root@example.com", is_admin=True), accounts.create("ana@example.com")
+    line = {"admin_id": admin.id, "action": "top-up", "subject": account.email, "detail": {}, "created_ms": 1}
+    broken = AuditEvent(**line | {"subject" if wrong == "subject" else "action": None})
+    with pytest.raises(IntegrityError):
+        accounts.top_up(account.id, 5, "invoice", admin.id, broken)
+    assert accounts.get(account.id).balance_micros == 1_000_000
+    accounts.top_up(account.id, 5, "invoice", admin.id, AuditEvent(**line))
+    with accounts.database.read() as session:
+        assert session.scalars(select(AuditEvent.subject)).all() == [account.email]
+    assert accounts.get(account.id).balance_micros == 1_000_005
 
 
 def test_nobody_is_not_found(accounts: Accounts) -> None:

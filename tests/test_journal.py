@@ -522,3 +522,39 @@ async def test_log_ids_keep_their_order_when_the_clock_is_set_back(
 )
 def test_log_ids_are_the_day_and_the_id_in_six_digits_or_more(call_id: int, expected: str) -> None:
     assert log_id(call_id, 1_730_419_200_000) == expected  # 2024-11-01T00:00:00Z
+
+
+async def test_a_database_that_hangs_is_an_error_and_what_is_given_up_is_not_charged(
+    database: Database, monkeypatch
+) -> None:
+    caller = await new_caller(database, 5 * PRICE)
+    monkeypatch.setattr("legible.journal.HUNG_SECONDS", 0.3)
+    goes_on = threading.Event()
+    async with running(database) as journal:
+        hold = journal._book.hold
+        monkeypatch.setattr(journal._book, "hold", lambda *rows: goes_on.wait(20) and hold(*rows))
+        begun = asyncio.create_task(charge(journal, caller))
+        await asyncio.sleep(0.1)
+        noted = asyncio.create_task(journal.refuse(draft(caller), NotFound("no"), 404))
+        queued = asyncio.create_task(charge(journal, caller))
+        outcomes = await asyncio.gather(begun, noted, queued, return_exceptions=True)
+        assert [type(each) for each in outcomes] == [InDoubt, Unavailable, Unavailable]
+        goes_on.set()
+    assert (calls(database), charged(database)) == (1, 1)  # the one that is in doubt
+    assert not journal.is_stuck
+    assert_books_balance(database)
+
+
+async def test_a_stop_does_not_wait_for_a_database_that_hangs(database: Database, monkeypatch) -> None:
+    caller = await new_caller(database, 5 * PRICE)
+    monkeypatch.setattr("legible.journal.HUNG_SECONDS", 0.2)
+    monkeypatch.setattr("legible.journal.STOP_SECONDS", 0.2)
+    goes_on = threading.Event()
+    journal = Journal(database)
+    journal.start()
+    monkeypatch.setattr(journal._book, "hold", lambda *_: goes_on.wait(20))
+    with pytest.raises(InDoubt):
+        await charge(journal, caller)
+    await journal.stop()
+    assert journal.is_stuck
+    goes_on.set()

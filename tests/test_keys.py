@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -95,7 +96,7 @@ async def test_the_end_of_a_key_is_felt_within_a_second_by_another_process(
     if end == "revoke":
         here.revoke(key.id)
     elif end == "disable":
-        here.update(key.id, "a key", KeyRules(is_enabled=False))
+        here.set_enabled(key.id, False)
     else:
         Accounts(database, 0).set_enabled(account.id, False)
     began = time.monotonic()
@@ -242,3 +243,30 @@ def test_a_key_may_have_any_name_that_can_be_seen(keys: KeyRing, account: Accoun
 def test_a_name_that_cannot_be_seen_is_none(keys: KeyRing, account: Account, name: str) -> None:
     with pytest.raises(InvalidField, match="printable characters"):
         keys.create(account.id, name)
+
+
+def test_rotations_share_one_spend_cap(database: Database, account: Account) -> None:
+    keys = KeyRing(database, 0)
+    first = keys.create(
+        account.id, "office", KeyRules(spend_cap_micros=1001, kinds=[Kind.TEXT], threshold=0.5)
+    )
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda _: keys.rotate(first.id, 60_000, account.id), range(3)))
+    rows = keys.list(account.id)
+    assert len({row.sha256 for row in rows}) == 4
+    assert sum(row.spend_cap_micros or 0 for row in rows) == 1001
+    assert {(row.name, *(row.kinds or ()), row.threshold) for row in rows} == {("office", "text", 0.5)}
+    last = keys.rotate(rows[0].id, 0, account.id)
+    assert keys.get(rows[0].id).revoked_ms is not None
+    assert keys.get(last.id).spend_cap_micros == rows[0].spend_cap_micros
+    for gone in (rows[0].id, 10**6):
+        with pytest.raises(NotFound):
+            keys.rotate(gone, 0, account.id)
+
+
+def test_saving_the_rules_does_not_enable_a_disabled_key(database: Database, account: Account) -> None:
+    keys = KeyRing(database, 0)
+    key = keys.create(account.id, "office")
+    keys.set_enabled(key.id, False)
+    keys.update(key.id, "renamed", KeyRules(rate_per_second=7))
+    assert (keys.get(key.id).name, keys.get(key.id).is_enabled) == ("renamed", False)

@@ -3,6 +3,7 @@
 import base64
 import errno
 import json
+import logging
 import re
 import sys
 from pathlib import Path
@@ -35,6 +36,24 @@ def test_a_log_line_holds_no_key_no_image_and_no_password() -> None:
         "body_bytes": "(4 bytes)",
         "status": 200,
     }
+
+
+@pytest.mark.parametrize("hidden", ["/x/%6Cg_S3cretS3cretS3cret", "/x/%256Cg_S3cretS3cretS3cret"])
+def test_a_key_in_percent_signs_is_hidden_too(hidden: str) -> None:
+    assert hide_secrets(None, "info", {"path": hidden}) == {"path": "(hidden)"}
+
+
+def test_what_other_libraries_say_is_a_line_like_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    configured, handlers = structlog.get_config(), logging.getLogger().handlers
+    try:
+        configure("info")
+        logging.getLogger("psycopg").warning("error ignored with %s", "lg_abcdefghijkl")
+        logging.getLogger("psycopg").info("nothing to see")
+    finally:
+        structlog.configure(**configured)
+        logging.getLogger().handlers = handlers
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["event"] == "error ignored with lg_(hidden)"
 
 
 def test_a_line_that_cannot_be_written_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

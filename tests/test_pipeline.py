@@ -137,7 +137,6 @@ async def test_who_is_unknown_is_refused_without_a_row(database: Database, key: 
 @pytest.mark.parametrize(
     ("rules", "reason"),
     [
-        (KeyRules(is_enabled=False), "disabled"),
         (KeyRules(expires_ms=1), "expired"),
         (KeyRules(addresses=["10.0.0.0/8"]), "address"),
     ],

@@ -1,7 +1,8 @@
 """Who calls and with what right: accounts, passwords and credit, and the caller that a key stands for."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -16,6 +17,7 @@ from legible import ledger
 from legible.clock import now_ms
 from legible.db.session import Database, storable
 from legible.db.tables import (
+    LEAVING,
     NOBODY,
     Account,
     ApiKey,
@@ -33,6 +35,7 @@ from legible.tasks import Kind
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 MAX_EMAIL = 254
 PASSWORD_LENGTHS = range(8, 1025)
+LAST_CALLS_MS = 5 * 60_000  # after so long no call with a revoked key is under way
 FORGOTTEN_AT_ONCE = 5000  # calls of a deleted account, so that other writers get their turn
 
 passwords = PasswordHash.recommended()
@@ -63,6 +66,10 @@ class Caller:
     spent_micros: int
     threshold: float | None = None
     keeps_images: bool = False
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.email in (NOBODY.format(self.account_id), LEAVING.format(self.account_id))
 
     def check(self, address: str) -> None:
         """Raises `Unauthenticated` for a key that is revoked, expired, disabled, or used from elsewhere."""
@@ -181,75 +188,133 @@ class Accounts:
             raise NotFound(f"there is no account for {email}")
         return account
 
-    def top_up(self, account_id: int, amount_micros: int, reason: str, created_by: int | None = None) -> int:
-        """Adds credit, with the reason that the ledger shows; returns the new balance in micros."""
+    def top_up(
+        self,
+        account_id: int,
+        amount_micros: int,
+        reason: str,
+        created_by: int | None = None,
+        audit: AuditEvent | None = None,
+    ) -> int:
+        """Adds credit, with the reason that the ledger shows; returns the new balance in micros. As with all
+        changes, `audit` is written with it, or neither is."""
         if amount_micros <= 0:
             raise InvalidField("amount", got=f"{amount_micros} micros", allowed="more than 0")
-        with self.database.write() as session:
+        with self._writing(audit) as session:
             return ledger.post(session, account_id, amount_micros, "topup", _reason(reason), created_by)
 
-    def correct(self, account_id: int, amount_micros: int, reason: str, created_by: int | None = None) -> int:
+    def correct(
+        self,
+        account_id: int,
+        amount_micros: int,
+        reason: str,
+        created_by: int | None = None,
+        audit: AuditEvent | None = None,
+    ) -> int:
         """Mends a mistake by an entry of either sign; returns the new balance in micros."""
-        with self.database.write() as session:
+        with self._writing(audit) as session:
             return ledger.post(session, account_id, amount_micros, "correction", _reason(reason), created_by)
 
-    def set_rate(self, account_id: int, rate_per_second: int | None) -> None:
-        """The rate of the account's keys that have none of their own; None is the default, 0 no limit."""
+    def set_rate(
+        self,
+        account_id: int,
+        rate_per_second: int | None,
+        audit: AuditEvent | None = None,
+        most: int = 0,
+    ) -> None:
+        """The rate of the account's keys that have none of their own; None is the default, 0 no limit.
+        A key's own rate over `most`, unless that is 0, goes."""
         if rate_per_second is not None and rate_per_second < 0:
             raise InvalidField("rate", got=str(rate_per_second), allowed="0 (no limit) or more")
-        with self.database.write() as session:
+        with self._writing(audit) as session:
             _change(session, account_id, rate_per_second=rate_per_second)
+            if most:
+                faster = (ApiKey.rate_per_second == 0) | (ApiKey.rate_per_second > most)
+                session.execute(
+                    update(ApiKey).where(ApiKey.account_id == account_id, faster).values(rate_per_second=None)
+                )
 
-    def set_enabled(self, account_id: int, is_enabled: bool) -> None:
+    def set_enabled(self, account_id: int, is_enabled: bool, audit: AuditEvent | None = None) -> None:
         """A disabled account can neither sign in nor call. Raises `NotAllowed` for the last administrator."""
-        with self.database.write() as session:
+        with self._writing(audit) as session:
             if not is_enabled:
                 _leave_an_administrator(session, account_id)
             _change(session, account_id, is_enabled=is_enabled)
 
-    def set_admin(self, account_id: int, is_admin: bool) -> None:
+    def set_admin(self, account_id: int, is_admin: bool, audit: AuditEvent | None = None) -> None:
         """Raises `NotAllowed` for the last administrator."""
-        with self.database.write() as session:
+        with self._writing(audit) as session:
             if not is_admin:
                 _leave_an_administrator(session, account_id)
             _change(session, account_id, is_admin=is_admin)
 
-    def set_password(self, account_id: int, password: str, keep: int | None = None) -> None:
+    def set_password(
+        self, account_id: int, password: str, keep: int | None = None, audit: AuditEvent | None = None
+    ) -> None:
         """Ends all log-ins of the account, but for the session `keep`."""
         password_hash = _hash(password)
-        with self.database.write() as session:
+        with self._writing(audit) as session:
             _change(session, account_id, password_hash=password_hash)
             session.execute(
                 delete(WebSession).where(WebSession.account_id == account_id, WebSession.id != (keep or 0))
             )
 
     def delete(self, account_id: int) -> None:
-        """Forgets who somebody is; amounts stay, nameless, since the ledger only grows. Done again after an
-        interruption, it goes on.
+        """Forgets who somebody is, at once; amounts stay, nameless, since the ledger only grows. What the
+        calls said goes with `forget`.
 
         Raises `NotFound`, and `NotAllowed` for the last administrator.
         """
         with self.database.write() as session:
             _leave_an_administrator(session, account_id)
-            _change(session, account_id, is_enabled=False)
+            mine = select(Account).where(Account.id == account_id).with_for_update(key_share=True)
+            account = session.scalar(mine)
+            if account is None:
+                raise NotFound(f"account {account_id} does not exist")
+            if account.balance_micros:
+                taken, why = -account.balance_micros, "account deleted"
+                ledger.post(session, account_id, taken, "correction", why, account_id)
             ended = {"revoked_ms": func.coalesce(ApiKey.revoked_ms, now_ms()), "name": "-", "addresses": None}
             session.execute(update(ApiKey).where(ApiKey.account_id == account_id).values(**ended))
+            for table in (StoredReply, Preference, WebSession):
+                session.execute(delete(table).where(table.account_id == account_id))
+            session.execute(
+                update(AuditEvent)
+                .where(AuditEvent.subject == account.email)
+                .values(subject=NOBODY.format(account_id))
+            )
+            nameless = {"email": LEAVING.format(account_id), "password_hash": None}
+            _change(session, account_id, **nameless, is_admin=False, is_enabled=False)
+
+    def forget(self, account_id: int) -> None:
+        """What the calls of a deleted account said and showed goes, a few at a time."""
         last: int | None = 0
         while last is not None:
             with self.database.write() as session:
                 last = _forget_calls(session, account_id, last)
+
+    def forget_deleted(self) -> None:
+        """The same for all that were deleted a while ago: calls that were under way then are in the log now,
+        and a server may have stopped in the middle."""
+        with self.database.read() as session:
+            leaving = session.execute(
+                select(Account.id, func.max(ApiKey.revoked_ms))
+                .outerjoin(ApiKey, ApiKey.account_id == Account.id)
+                .where(Account.email.like(LEAVING.format("%")))
+                .group_by(Account.id)
+            ).all()
+        for account_id, revoked_ms in leaving:
+            if (revoked_ms or 0) < now_ms() - LAST_CALLS_MS:
+                self.forget(account_id)
+                with self.database.write() as session:
+                    _change(session, account_id, email=NOBODY.format(account_id))
+
+    @contextmanager
+    def _writing(self, audit: AuditEvent | None) -> Iterator[Session]:
         with self.database.write() as session:
-            account = session.scalars(select(Account).where(Account.id == account_id).with_for_update()).one()
-            if account.balance_micros:
-                taken, why = -account.balance_micros, "account deleted"
-                ledger.post(session, account_id, taken, "correction", why, account_id)
-            for table in (StoredReply, Preference, WebSession):
-                session.execute(delete(table).where(table.account_id == account_id))
-            nobody = NOBODY.format(account_id)
-            session.execute(
-                update(AuditEvent).where(AuditEvent.subject == account.email).values(subject=nobody)
-            )
-            _change(session, account_id, email=nobody, password_hash=None, is_admin=False)
+            yield session
+            if audit is not None:
+                session.add(audit)
 
 
 def _change(session: Session, account_id: int, **values: object) -> None:
@@ -259,9 +324,15 @@ def _change(session: Session, account_id: int, **values: object) -> None:
 
 
 def _leave_an_administrator(session: Session, account_id: int) -> None:
-    """Locks the administrators' rows: two of them who demote each other wait in line."""
-    enabled = select(Account.id).where(Account.is_admin, Account.is_enabled)
-    if session.scalars(enabled.order_by(Account.id).with_for_update()).all() == [account_id]:
+    """Locks the administrators' rows, so that two who demote each other wait in line: in the order of their
+    ids, as the journal does, and only where it matters."""
+    is_one = Account.is_admin & Account.is_enabled
+    if not session.scalar(select(is_one).where(Account.id == account_id)):
+        return
+    enabled = session.scalars(
+        select(Account.id).where(is_one).order_by(Account.id).with_for_update(key_share=True)
+    )
+    if enabled.all() == [account_id]:
         raise NotAllowed("the last administrator cannot be disabled, demoted or deleted")
 
 

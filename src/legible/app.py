@@ -45,6 +45,7 @@ from legible.tasks import Kind
 
 log = structlog.get_logger()
 
+READY_SECONDS = 2.0  # a load balancer asks again soon
 PURGE_SECONDS = 3600
 TRIM_SECONDS = 60
 NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
@@ -193,11 +194,12 @@ async def _lifespan(parts: Parts, app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _purge(parts: Parts) -> None:
-    """Forgets the replies and images that are older than promised."""
+    """Forgets the replies and images that are older than promised, and what deleted accounts left."""
     while True:
         try:
-            await parts.database.run(parts.desk.replies.purge)
-            await parts.database.run(parts.desk.pipeline.images.purge)
+            await asyncio.to_thread(parts.desk.replies.purge)
+            await asyncio.to_thread(parts.desk.pipeline.images.purge)
+            await asyncio.to_thread(parts.accounts.forget_deleted)
         except Unavailable as refusal:
             log.warning("old replies could not be deleted", reason=refusal.message)
         except Exception:
@@ -239,8 +241,9 @@ def _operations(parts: Parts) -> APIRouter:
 
 async def _has_schema(parts: Parts) -> bool:
     try:
-        return await parts.database.run(parts.database.serves)
-    except Unavailable:
+        async with asyncio.timeout(READY_SECONDS):
+            return await parts.database.run(parts.database.serves)
+    except (Unavailable, TimeoutError):
         return False
 
 

@@ -14,6 +14,7 @@ from legible.clock import now_ms
 from legible.db.session import Database, storable, upsert
 from legible.db.tables import Account, Call, WrongAnswer
 from legible.errors import InvalidField, NotFound
+from legible.logs import hide_keys
 from legible.tasks import Kind
 
 PAGE_SIZES = range(1, 501)
@@ -162,7 +163,7 @@ def _open_cursor(cursor: str) -> int:
     except (binascii.Error, ValueError):
         text = ""
     if not text.isdecimal() or len(text) >= len(str(MAX_ID)):
-        raise InvalidField("cursor", got=repr(cursor[:40]), allowed="the next_cursor of a page")
+        raise InvalidField("cursor", got=repr(hide_keys(cursor)[:40]), allowed="the next_cursor of a page")
     return int(text)
 
 

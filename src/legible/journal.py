@@ -28,6 +28,9 @@ REPLAYED = "replayed"
 MAX_RESULT = 2000
 DOUBT_SECONDS = (0.0, 0.5, 1.0, 2.0)
 DOWN = "the database does not answer; nothing was charged"
+# A database that hangs with its connections open raises nothing by itself: so long is a commit waited for,
+# and so long the writer at the end.
+HUNG_SECONDS, STOP_SECONDS = 20.0, 10.0
 
 log = structlog.get_logger()
 
@@ -113,12 +116,13 @@ class Note:
 
 @dataclass(slots=True)
 class Waiting:
-    """A call in the queue, and whom to tell."""
+    """A call in the queue, and whom to tell. Whoever locks `claim` has it: the writer, or who gave up."""
 
     draft: Draft
     what: Charge | Note
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     future: asyncio.Future[Any] = field(init=False)
+    claim: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.future = self.loop.create_future()
@@ -139,17 +143,21 @@ class Journal:
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._today_ms = 0
+        self.is_stuck = False
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._thread.start()
 
     async def stop(self) -> None:
-        """Commits what is waiting, then ends."""
+        """Commits what is waiting, then ends; `is_stuck` after it tells that a hung database held it up."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._queue.put(None)
-            await asyncio.to_thread(thread.join)
+            await asyncio.to_thread(thread.join, STOP_SECONDS)
+            self.is_stuck = thread.is_alive()
+            if self.is_stuck:
+                log.error("the database hangs; the server ends without it")
 
     async def charge(
         self,
@@ -188,8 +196,13 @@ class Journal:
         if self._thread is None:
             raise Unavailable("the service is stopping; nothing was charged")
         self._queue.put(waiting)
-        # A caller who hangs up now does not stop the commit: it stands, and is in the log.
-        return await waiting.future
+        try:
+            # A caller who hangs up now does not stop the commit: it stands, and is in the log.
+            async with asyncio.timeout(HUNG_SECONDS):
+                return await waiting.future
+        except TimeoutError:
+            # The writer passes over what is given up; what it has begun may still stand.
+            raise Unavailable(DOWN) if waiting.claim.acquire(blocking=False) else _lost(waiting) from None
 
     def _write_all(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -200,7 +213,9 @@ class Journal:
                     self._queue.put(None)
                     break
                 group.append(waiting)
-            _tell(self._settle(group))
+            claimed = [each for each in group if each.claim.acquire(blocking=False)]
+            if claimed:
+                _tell(self._settle(claimed))
         self._book.close()
 
     def _settle(self, group: Sequence[Waiting]) -> list[tuple[Waiting, object]]:
@@ -355,7 +370,7 @@ class Page:
             cost_micros=cost,
             balance_micros=self.held.balances[draft.caller.account_id] - cost,
             duration_ms=(time.perf_counter_ns() - draft.started_ns) // 1_000_000,
-            address=storable(draft.address),
+            address=None if draft.caller.is_deleted else storable(draft.address),
             created_ms=draft.created_ms,
         )
 
@@ -394,6 +409,11 @@ def spoken(answer: Answer) -> str:
             return f"{x},{y}"
         case ClickAnswer():
             return ",".join(str(index) for index, fits in enumerate(answer.objects) if fits)
+
+
+def _lost(waiting: Waiting) -> Refusal:
+    """What is told of a call whose commit was begun and is not confirmed."""
+    return Unavailable(DOWN) if isinstance(waiting.what, Note) else InDoubt()
 
 
 def _in_doubt(outcome: object) -> object:

@@ -5,11 +5,11 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from legible.accounts import Caller
 from legible.clock import now_ms
@@ -36,7 +36,6 @@ class KeyRules:
     addresses: Sequence[str] | None = None
     rate_per_second: int | None = None
     threshold: float | None = None
-    is_enabled: bool = True
 
     def columns(self) -> dict[str, object]:
         """The values of the row. Raises `InvalidField`."""
@@ -51,7 +50,6 @@ class KeyRules:
             "addresses": None if self.addresses is None else [_network(each) for each in self.addresses],
             "rate_per_second": self.rate_per_second,
             "threshold": self.threshold,
-            "is_enabled": self.is_enabled,
         }
 
 
@@ -128,16 +126,7 @@ class KeyRing:
         with self.database.write() as session:
             if session.get(Account, account_id) is None:
                 raise NotFound(f"account {account_id} does not exist")
-            row = ApiKey(
-                account_id=account_id,
-                name=_name(name),
-                sha256=_digest(secret),
-                prefix=secret[:7],
-                last_four=secret[-4:],
-                created_ms=now_ms(),
-                spent_micros=0,
-                **rules.columns(),
-            )
+            row = _new(account_id, _name(name), secret, rules.columns())
             session.add(row)
             session.flush()
             return NewKey(row.id, secret)
@@ -166,10 +155,35 @@ class KeyRing:
         """Raises `NotFound`."""
         self._change(key_id, account_id, is_enabled=is_enabled)
 
-    def end(self, key_id: int, expires_ms: int, account_id: int | None = None) -> None:
-        """Lets it expire then (milliseconds since 1970), if not before. Raises `NotFound`."""
-        sooner = case((ApiKey.expires_ms < expires_ms, ApiKey.expires_ms), else_=expires_ms)
-        self._change(key_id, account_id, expires_ms=sooner)
+    def rotate(self, key_id: int, overlap_ms: int, account_id: int | None = None) -> NewKey:
+        """A new key with the same name and rules; the old one goes on for so long. What is left of its spend
+        cap is the new one's, and halved while both go on: a new secret brings no new cap.
+
+        Raises `NotFound`, also for a key that is revoked or has expired.
+        """
+        secret = PREFIX + secrets.token_urlsafe(32)
+        with self.database.write() as session:
+            old = session.scalar(
+                select(ApiKey).where(*_owned(key_id, account_id)).with_for_update(key_share=True)
+            )
+            if old is None or old.revoked_ms is not None or (old.expires_ms or 2**62) <= now_ms():
+                raise NotFound(f"key {key_id} does not exist, or has ended")
+            rules = {name: getattr(old, name) for name in KeyRules().columns()}
+            if old.spend_cap_micros is not None:
+                left = max(0, old.spend_cap_micros - old.spent_micros)
+                kept = left // 2 if overlap_ms else 0
+                rules["spend_cap_micros"] = left - kept
+                old.spend_cap_micros = old.spent_micros + kept
+            if overlap_ms:
+                old.expires_ms = min(old.expires_ms or 2**62, now_ms() + overlap_ms)
+            else:
+                old.revoked_ms = now_ms()
+            row = _new(old.account_id, old.name, secret, rules)
+            session.add(row)
+            session.flush()
+            made = NewKey(row.id, secret)
+        self.forget()
+        return made
 
     def revoke(self, key_id: int, account_id: int | None = None) -> None:
         """For good, felt within `cache_seconds` by every process. Raises `NotFound`."""
@@ -185,6 +199,20 @@ class KeyRing:
             if session.scalar(change) is None:
                 raise NotFound(f"key {key_id} does not exist")
         self.forget()
+
+
+def _new(account_id: int, name: str, secret: str, rules: Mapping[str, object]) -> ApiKey:
+    return ApiKey(
+        account_id=account_id,
+        name=name,
+        sha256=_digest(secret),
+        prefix=secret[:7],
+        last_four=secret[-4:],
+        is_enabled=True,
+        created_ms=now_ms(),
+        spent_micros=0,
+        **rules,
+    )
 
 
 def _owned(key_id: int, account_id: int | None) -> list[ColumnElement[bool]]:

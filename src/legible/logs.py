@@ -7,12 +7,14 @@ import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 import structlog
 
 KEY = re.compile(r"lg_[A-Za-z0-9_-]{8,}")
 SECRET_FIELDS = frozenset({"key", "api_key", "authorization", "password", "image", "images", "body"})
 LONGEST = 8_000
+OURS = "legible"
 
 
 def configure(level: str) -> None:
@@ -35,6 +37,13 @@ def configure(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     _adopt_library_lines(shared, last, level)
+
+
+def hide_keys(text: str) -> str:
+    """The text without API keys, which may be percent-encoded once more than usual."""
+    if "%" in text and KEY.search(unquote(unquote(text))) and not KEY.search(text):
+        return "(hidden)"
+    return KEY.sub("lg_(hidden)", text)
 
 
 class StandardError:
@@ -67,9 +76,12 @@ def _adopt_library_lines(
             ],
         )
     )
-    uvicorn = logging.getLogger("uvicorn")
+    uvicorn, root = logging.getLogger("uvicorn"), logging.getLogger()
     uvicorn.handlers, uvicorn.propagate = [handler], False
     uvicorn.setLevel(level.upper())
+    # What other libraries complain about is a line like ours, too.
+    handler.name = OURS
+    root.handlers = [each for each in root.handlers if each.name != OURS] + [handler]
 
 
 def hide_secrets(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -79,7 +91,7 @@ def hide_secrets(_: object, __: str, line: MutableMapping[str, Any]) -> MutableM
         if name in SECRET_FIELDS:
             line[name] = "(hidden)"
         elif isinstance(value, str):
-            line[name] = KEY.sub("lg_(hidden)", value[:LONGEST])
+            line[name] = hide_keys(value[:LONGEST])
         elif isinstance(value, bytes):
             line[name] = f"({len(value)} bytes)"
     return line

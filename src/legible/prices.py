@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from legible.db.session import Database
-from legible.db.tables import CallType
+from legible.db.session import Database, upsert
+from legible.db.tables import AuditEvent, CallType
 from legible.errors import InvalidField, UnknownType
 from legible.money import LARGEST_MICROS
 from legible.tasks import Kind
@@ -61,8 +61,11 @@ class PriceList:
             for row in rows
         ]
 
-    def save(self, row: PricedType) -> None:
-        """Adds the type, or replaces the one of that id. Raises `InvalidField`."""
+    def save(self, row: PricedType, audit: AuditEvent | None = None) -> None:
+        """Adds the type, or replaces the one of that id; `audit` is written with it.
+
+        Raises `InvalidField`.
+        """
         if row.id not in TYPE_IDS:
             raise InvalidField("type", got=str(row.id), allowed=f"1 to {TYPE_IDS.stop - 1}")
         if not 0 <= row.price_micros <= LARGEST_MICROS:
@@ -70,16 +73,16 @@ class PriceList:
                 "price", got=f"{row.price_micros} micros", allowed=f"0 to {LARGEST_MICROS} micros"
             )
         with self.database.write() as session:
-            session.merge(
-                CallType(
-                    id=row.id,
-                    kind=row.kind.value,
-                    name_zh=row.name_zh,
-                    name_en=row.name_en,
-                    price_micros=row.price_micros,
-                    is_enabled=row.is_enabled,
-                )
-            )
+            values = {
+                "kind": row.kind.value,
+                "name_zh": row.name_zh,
+                "name_en": row.name_en,
+                "price_micros": row.price_micros,
+                "is_enabled": row.is_enabled,
+            }
+            upsert(session, CallType, {"id": row.id}, values)
+            if audit is not None:
+                session.add(audit)
         self._until = 0.0
 
 

@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanKind, Tracer, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from legible.logs import hide_keys
 from legible.metrics import Metrics
 from legible.tasks import Kind
 
@@ -60,7 +61,7 @@ class Spans:
             await self.app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        about = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        about = {"http.request.method": scope["method"], "url.path": hide_keys(scope["path"])}
         with self.tracer.start_as_current_span(
             scope["method"], self.propagator.extract(headers), SpanKind.SERVER, about
         ) as span:

@@ -3,13 +3,18 @@
 import threading
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 from legible.db import session
 from legible.db.session import Database, upgrade
 from legible.db.tables import Base
+from legible.errors import Unavailable
+
+pytestmark = pytest.mark.anyio
 
 
 def test_the_migrations_lead_exactly_to_the_schema_page(database: Database) -> None:
@@ -70,3 +75,39 @@ def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
     database = Database(url)
     assert database.serves()
     database.close()
+
+
+async def test_a_look_up_that_hangs_is_an_error(database: Database, monkeypatch) -> None:
+    monkeypatch.setattr(session, "HUNG_SECONDS", 0.1)
+    goes_on = threading.Event()
+    with pytest.raises(Unavailable, match="did not answer in"):
+        await database.run(lambda: goes_on.wait(20))
+    assert database.is_stuck
+    goes_on.set()
+    assert await database.run(lambda: 7) == 7
+    assert not database.is_stuck
+
+
+def test_a_postgresql_that_takes_no_writes_is_down(postgresql_url: str) -> None:
+    administrator = Database(postgresql_url)
+
+    def say(setting: str) -> None:
+        with administrator.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                f"ALTER DATABASE postgres {setting}"
+            )
+
+    say("SET default_transaction_read_only = on")
+    try:
+        database = Database(postgresql_url)
+        assert not database.serves()
+        with pytest.raises(Unavailable, match="takes no writes"), database.write() as write:
+            write.execute(text("INSERT INTO call_type VALUES (7, 'text', 'a', 'a', 1, true)"))
+        database.close()
+    finally:
+        with administrator.engine.connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.exec_driver_sql("SET default_transaction_read_only = off")
+            connection.exec_driver_sql("ALTER DATABASE postgres RESET default_transaction_read_only")
+    assert Database(postgresql_url).serves()
+    administrator.close()

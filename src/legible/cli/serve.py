@@ -201,6 +201,9 @@ def _server(chosen: Settings, url: str) -> "uvicorn.Server":
                 server.close()
             await asyncio.sleep(LAST_REQUESTS_SECONDS)
             await super().shutdown(sockets)
+            if app.state.parts.journal.is_stuck or app.state.parts.database.is_stuck:
+                # Threads that wait for a database which hangs would hold the process for as long.
+                os._exit(1)
 
     config = uvicorn.Config(
         app,

@@ -150,6 +150,7 @@ def delete(
             balance = yuan(account.balance_micros)
             typer.confirm(f"Delete {account.email} and its ¥{balance} for good?", abort=True)
         known.delete(account.id)
+        known.forget(account.id)
     print(f"{account.email} is deleted.")
 
 

@@ -60,6 +60,7 @@ ERRORS = {
     ),
     503: (mark("The database does not answer"), mark("Nothing was lost. Try it again in a few seconds.")),
 }
+UNSURE = mark("Wait a few seconds, then look whether it was done before you send it again.")
 
 
 def build(
@@ -121,6 +122,8 @@ def _error_page(request: Request, status: int) -> Response:
         request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"cookie"]
         visitor = visit(Request(request.scope))
     heading, sentence = ERRORS.get(status, ERRORS[500])
+    if status == 503 and request.method not in ("GET", "HEAD"):
+        sentence = UNSURE
     return visitor.page("error.html", status, heading=heading, sentence=sentence, trace_id=trace_id(request))
 
 

@@ -290,7 +290,8 @@ class PostgresBook(Book):
     def __init__(self, url: URL) -> None:
         import psycopg
 
-        self.down = (psycopg.OperationalError, psycopg.InterfaceError)  # type: ignore[misc]
+        read_only = psycopg.errors.ReadOnlySqlTransaction
+        self.down = (psycopg.OperationalError, psycopg.InterfaceError, read_only)  # type: ignore[misc]
         self.url = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self.arguments = connect_arguments(url)
         self._connect = psycopg.connect

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
@@ -27,6 +28,9 @@ T = TypeVar("T")
 URLS = "sqlite:///path/to/file or postgresql://user@host/name"
 READ_THREADS = 4
 BUSY_TIMEOUT_MS = 10_000
+# A server that hangs with its connections open raises nothing by itself.
+HUNG_SECONDS = 12.0
+READ_ONLY = "25006"  # what PostgreSQL says of a write to a standby, or to a disk without room (SQLSTATE)
 
 
 def database_url(url: str) -> URL:
@@ -70,6 +74,7 @@ class Database:
         # SQLite must lock before the first read of such a transaction, or two of them refuse each other.
         self._writes = self.engine.execution_options(begin="BEGIN IMMEDIATE")
         self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="database")
+        self._running: set[Future[Any]] = set()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -84,13 +89,27 @@ class Database:
             yield session
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Blocking work, in one of our own few threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        """Blocking work, in one of our own few threads. Raises `Unavailable` when the database hangs."""
+        try:
+            async with asyncio.timeout(HUNG_SECONDS):
+                future = self._threads.submit(work)
+                self._running.add(future)
+                future.add_done_callback(self._running.discard)
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise Unavailable(f"the database did not answer in {HUNG_SECONDS:g} s") from None
 
     def serves(self) -> bool:
-        """Whether the schema has what this version needs. A newer one has, since a migration only adds:
-        servers of the old version go on while the new one takes over (docs/deploy.md)."""
-        return self._applied() >= newest_migration()
+        """Whether it takes writes, and the schema has what this version needs. A newer one has, since a
+        migration only adds: servers of the old version go on while the new one takes over (docs/deploy.md).
+        """
+        return self._applied() >= newest_migration() and not self._is_read_only()
+
+    def _is_read_only(self) -> bool:
+        if self.is_sqlite:
+            return False
+        with unavailable_if_down(), self.engine.connect() as connection:
+            return bool(connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on")
 
     def is_new(self) -> bool:
         """Whether there is no schema of ours in it."""
@@ -104,8 +123,13 @@ class Database:
             applied = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608  # nosec B608
             return str(applied.scalar() or "")
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether something waits for it at this moment; after `close`, whether it hangs."""
+        return any(not each.done() for each in [*self._running])
+
     def close(self) -> None:
-        self._threads.shutdown()
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self.engine.dispose()
 
 
@@ -114,21 +138,23 @@ def unavailable_if_down() -> Iterator[None]:
     """A database that cannot be reached, is locked for too long or has no room left is an `Unavailable`."""
     try:
         yield
-    # TimeoutError: all connections were taken, for as long as we wait for one.
-    except (OperationalError, InterfaceError, TimeoutError) as error:
+    except (OperationalError, InterfaceError, NoConnectionFree) as error:
         raise Unavailable("the database does not answer; nothing was charged") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable("the connection to the database broke; nothing was charged") from error
+        if getattr(error.orig, "sqlstate", None) == READ_ONLY:
+            raise Unavailable("the database takes no writes; nothing was charged") from error
         raise
 
 
 def open_engine(url: URL, **options: Any) -> Engine:
     """An engine whose SQLite connections are durable (WAL, FULL) and check foreign keys."""
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, connect_args=connect_arguments(url), pool_pre_ping=True, **options)
+        options |= {"pool_pre_ping": True}
+        return create_engine(url, connect_args=connect_arguments(url), hide_parameters=True, **options)
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args=connect_arguments(url), **options)
+    engine = create_engine(url, connect_args=connect_arguments(url), hide_parameters=True, **options)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -30,7 +30,8 @@ class Base(DeclarativeBase):
     )
 
 
-NOBODY = "deleted-{}@invalid"  # the address of an account of that id that was deleted
+# The address of an account of that id that was deleted; and until all that its calls said is forgotten.
+NOBODY, LEAVING = "deleted-{}@invalid", "deleting-{}@invalid"
 
 
 class Account(Base):
@@ -50,7 +51,7 @@ class Account(Base):
 
     @property
     def is_deleted(self) -> bool:
-        return self.email == NOBODY.format(self.id)
+        return self.email in (NOBODY.format(self.id), LEAVING.format(self.id))
 
 
 class ApiKey(Base):

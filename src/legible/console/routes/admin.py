@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from legible import ledger, model_store
 from legible.clock import DAY_MS, now_ms
@@ -72,13 +72,11 @@ DETAILS = {
 }
 
 
-def note(visit: MemberVisit, action: str, subject: str, **detail: object) -> None:
-    """Writes the audit log."""
-    event = AuditEvent(
+def note(visit: MemberVisit, action: str, subject: str, **detail: object) -> AuditEvent:
+    """A line of the audit log, to be written with what it tells."""
+    return AuditEvent(
         admin_id=visit.person.id, action=action, subject=subject, detail=detail, created_ms=now_ms()
     )
-    with visit.console.database.write() as session:
-        session.add(event)
 
 
 # Users
@@ -161,17 +159,17 @@ def top_up(visit: AdminDep, form: FormDep, account_id: int) -> Response:
     micros = parse_money(form["amount"][is_negative:])
     if not micros:
         return _user(visit, account_id, "amount", 400, form)
+    reason, amount = form["reason"], money(-micros if is_negative else micros)
+    event = note(visit, "correction" if is_negative else "top-up", user.email, amount=amount, reason=reason)
     try:
         if is_negative:
-            visit.console.accounts.correct(account_id, -micros, form["reason"], visit.person.id)
+            visit.console.accounts.correct(account_id, -micros, reason, visit.person.id, event)
         else:
-            visit.console.accounts.top_up(account_id, micros, form["reason"], visit.person.id)
+            visit.console.accounts.top_up(account_id, micros, reason, visit.person.id, event)
     except InvalidField as refusal:
         return _user(visit, account_id, refusal.field, 400, form)
     except InsufficientCredit:
         return _user(visit, account_id, "negative", 400, form)
-    amount = money(-micros if is_negative else micros)
-    note(visit, "correction" if is_negative else "top-up", user.email, amount=amount, reason=form["reason"])
     return _back(visit, account_id, "topped-up")
 
 
@@ -182,10 +180,10 @@ def freeze(visit: AdminDep, form: FormDep, account_id: int) -> Response:
     if account_id == visit.person.id:
         return _user(visit, account_id, "self", 400)
     try:
-        visit.console.accounts.set_enabled(account_id, is_enabled)
+        event = note(visit, "thaw" if is_enabled else "freeze", user.email)
+        visit.console.accounts.set_enabled(account_id, is_enabled, event)
     except NotAllowed:
         return _user(visit, account_id, "last", 400)
-    note(visit, "thaw" if is_enabled else "freeze", user.email)
     return _back(visit, account_id, "thawed" if is_enabled else "frozen")
 
 
@@ -196,10 +194,10 @@ def set_admin(visit: AdminDep, form: FormDep, account_id: int) -> Response:
     if account_id == visit.person.id:
         return _user(visit, account_id, "self", 400)
     try:
-        visit.console.accounts.set_admin(account_id, is_admin)
+        event = note(visit, "promote" if is_admin else "demote", user.email)
+        visit.console.accounts.set_admin(account_id, is_admin, event)
     except NotAllowed:
         return _user(visit, account_id, "last", 400)
-    note(visit, "promote" if is_admin else "demote", user.email)
     return _back(visit, account_id, "saved")
 
 
@@ -209,21 +207,10 @@ def set_rate(visit: AdminDep, form: FormDep, account_id: int) -> Response:
     rate = form.number("rate", 0, MAX_RATE) if form["rate"] else None
     if form["rate"] and rate is None:
         return _user(visit, account_id, "rate", 400, form)
-    visit.console.accounts.set_rate(account_id, rate)
-    _lower_keys(visit, account_id, visit.console.settings.rate_per_second if rate is None else rate)
-    note(visit, "limit", user.email, calls_per_second=rate)
+    most = visit.console.settings.rate_per_second if rate is None else rate
+    event = note(visit, "limit", user.email, calls_per_second=rate)
+    visit.console.accounts.set_rate(account_id, rate, event, most)
     return _back(visit, account_id, "saved")
-
-
-def _lower_keys(visit: MemberVisit, account_id: int, rate: int) -> None:
-    """A key's own rate must not outlive a lower limit of its account."""
-    if rate == 0:
-        return
-    faster = (ApiKey.rate_per_second == 0) | (ApiKey.rate_per_second > rate)
-    with visit.console.database.write() as session:
-        session.execute(
-            update(ApiKey).where(ApiKey.account_id == account_id, faster).values(rate_per_second=None)
-        )
 
 
 @router.post("/users/{account_id}/password")
@@ -231,10 +218,10 @@ def set_password(visit: AdminDep, form: FormDep, account_id: int) -> Response:
     user = _known(visit, account_id)
     keep = visit.person.session_id if account_id == visit.person.id else None
     try:
-        visit.console.accounts.set_password(account_id, form["password"], keep)
+        event = note(visit, "password", user.email)
+        visit.console.accounts.set_password(account_id, form["password"], keep, event)
     except InvalidField:
         return _user(visit, account_id, "password", 400)
-    note(visit, "password", user.email)
     return _back(visit, account_id, "password-set")
 
 
@@ -275,10 +262,8 @@ def save_type(visit: AdminDep, form: FormDep) -> Response:
         return _types(visit, error, 400, form)
     is_enabled = form["enabled"] == "1"
     row = PricedType(type_id, kind, form["name_zh"], form["name_en"], price, is_enabled)
-    visit.console.prices.save(row)
-    note(
-        visit, "type", str(type_id), kind=kind.value, name=row.name_en, price=money(price), enabled=is_enabled
-    )
+    detail = {"kind": kind.value, "name": row.name_en, "price": money(price), "enabled": is_enabled}
+    visit.console.prices.save(row, note(visit, "type", str(type_id), **detail))
     return visit.redirect("/admin/types", "type-saved")
 
 
@@ -340,7 +325,7 @@ def make_codes(visit: AdminDep, form: FormDep) -> Response:
             codes.create(session, amount, form["note"][:200], visit.person.id, expires_ms)
             for _ in range(number)
         )
-    note(visit, "codes", form["note"][:200] or "–", number=number, amount=money(amount))
+        session.add(note(visit, "codes", form["note"][:200] or "–", number=number, amount=money(amount)))
     return _codes(visit, made=made)
 
 
@@ -350,8 +335,7 @@ def cancel_code(visit: AdminDep, form: FormDep, code_id: int) -> Response:
         row = codes.cancel(session, code_id)
         if row is None:
             raise HTTPException(404)
-        last_four, amount = row.last_four, row.amount_micros
-    note(visit, "cancel-code", f"…{last_four}", amount=money(amount))
+        session.add(note(visit, "cancel-code", f"…{row.last_four}", amount=money(row.amount_micros)))
     return visit.redirect("/admin/codes", "code-cancelled")
 
 
@@ -412,14 +396,9 @@ def check_sums(visit: AdminDep, form: FormDep) -> Response:
 def check_calls(visit: AdminDep, form: FormDep) -> Response:
     """The last step: everything at once in one snapshot, calls against entries too."""
     audit = ledger.check(visit.console.database)
-    note(
-        visit,
-        "ledger-check",
-        "–",
-        accounts=audit.accounts,
-        entries=audit.entries,
-        problems=len(audit.problems),
-    )
+    sizes = {"accounts": audit.accounts, "entries": audit.entries, "problems": len(audit.problems)}
+    with visit.console.database.write() as session:
+        session.add(note(visit, "ledger-check", "–", **sizes))
     return JSONResponse(
         {
             "accounts": audit.accounts,

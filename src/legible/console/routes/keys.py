@@ -55,7 +55,6 @@ def _rules(visit: MemberVisit, form: Form, key: ApiKey | None = None) -> KeyRule
         addresses=[line.strip() for line in form["addresses"].split() if line.strip()] or None,
         rate_per_second=_rate(visit, form),
         threshold=_threshold(form["threshold"]),
-        is_enabled=key is None or key.is_enabled,
     )
 
 
@@ -242,19 +241,6 @@ def save_key(visit: MemberDep, form: FormDep, key_id: int) -> Response:
     return visit.redirect(f"/console/keys/{key_id}", "key-saved")
 
 
-def successor_rules(key: ApiKey) -> KeyRules:
-    """The rules of the key that takes its place: a new secret must not bring a new cap."""
-    cap = key.spend_cap_micros
-    return KeyRules(
-        expires_ms=key.expires_ms,
-        spend_cap_micros=None if cap is None else max(0, cap - key.spent_micros),
-        kinds=None if key.kinds is None else [Kind(kind) for kind in key.kinds],
-        addresses=key.addresses,
-        rate_per_second=key.rate_per_second,
-        threshold=key.threshold,
-    )
-
-
 @router.post("/{key_id}/enabled")
 def set_enabled(visit: MemberDep, form: FormDep, key_id: int) -> Response:
     _own(visit, key_id)
@@ -265,17 +251,12 @@ def set_enabled(visit: MemberDep, form: FormDep, key_id: int) -> Response:
 
 @router.post("/{key_id}/rotate")
 def rotate(visit: MemberDep, form: FormDep, key_id: int) -> Response:
-    """A new key with the same rules and what is left of the cap; the old one goes on for as long as was
-    chosen."""
-    key = _own(visit, key_id)
-    if key.revoked_ms is not None or (key.expires_ms is not None and key.expires_ms <= now_ms()):
-        raise HTTPException(404)
-    hours = form.number("overlap", 0, 24 * 30) or 0
-    made = visit.console.keys.create(visit.person.id, key.name, successor_rules(key))
-    if hours == 0:
-        visit.console.keys.revoke(key_id, visit.person.id)
-    else:
-        visit.console.keys.end(key_id, now_ms() + hours * 3_600_000, visit.person.id)
+    """A new key with the same rules; the old one goes on for as long as was chosen."""
+    key, hours = _own(visit, key_id), form.number("overlap", 0, 24 * 30) or 0
+    try:
+        made = visit.console.keys.rotate(key_id, hours * 3_600_000, visit.person.id)
+    except NotFound:
+        raise HTTPException(404) from None
     return _list(visit, Form(), made=made, name=key.name)
 
 

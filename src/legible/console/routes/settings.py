@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
+from starlette.background import BackgroundTask
 
 from legible.calls import CallLog
 from legible.clock import now_ms
@@ -234,5 +235,6 @@ def delete_account(visit: MemberDep, form: FormDep) -> Response:
         return _page(visit, 400, "delete", LAST_ADMINISTRATOR)
     visit.console.keys.forget()
     response = visit.redirect("/")
+    response.background = BackgroundTask(visit.console.accounts.forget, visit.person.id)
     response.delete_cookie(sessions.COOKIE, path="/")
     return response

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from legible.accounts import Caller
 from legible.calls import CallLog
 from legible.db.session import Database
-from legible.dialects.createtask import convert
+from legible.dialects.createtask import convert, inphp
 from legible.dialects.createtask.schemas import (
     AnyTask,
     Balance,
@@ -36,6 +36,7 @@ from legible.dialects.describe import (
     request_body,
 )
 from legible.dialects.desk import Ask, Desk, Dialect, Types
+from legible.dialects.edge import Body, shown
 from legible.errors import BadRequest, Broken, InvalidField, NotFound, NotOffered, Refusal, WrongMethod
 from legible.journal import Receipt
 from legible.pipeline import Request
@@ -55,6 +56,7 @@ SECURITY_SCHEMES: dict[str, dict[str, Any]] = {}
 RIGHT = ("/reportCorrect", "/reportCorrectRecaptcha")
 WRONG = ("/reportIncorrect", "/reportIncorrectImageCaptcha", "/reportIncorrectRecaptcha")
 PATHS = ("/createTask", "/getTaskResult", "/getBalance", *RIGHT, *WRONG)
+IN_PHP, RES_PHP = "/in.php", "/res.php"
 JSON = "application/json"
 # Every number up to here is exact in every client, JavaScript's too.
 TASK_IDS = 2**53 - 1
@@ -67,6 +69,10 @@ def _failure(refusal: Refusal, ask: Ask, _: Receipt | None) -> bytes:
 def broken(trace_id: str) -> Response:
     """The reply to a request that met a bug of ours."""
     return _json(convert.failure(Broken(), trace_id))
+
+
+def _line(body: bytes, fields: inphp.Fields) -> Response:
+    return Response(body, media_type=JSON if inphp.wants_json(fields) else "text/plain")
 
 
 def _json(body: bytes) -> Response:
@@ -113,7 +119,7 @@ def _described(
 
 
 def build_router(desk: Desk, database: Database) -> APIRouter:
-    """Their three URLs, and their words for another method."""
+    """Their URLs, 2Captcha's older two, and their words for another method."""
     router = APIRouter(generate_unique_id_function=lambda route: f"{NAME}_{route.name}")
     limits, most, log = desk.settings.image_limits, desk.settings.max_queries, CallLog(database)
 
@@ -131,7 +137,9 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
         ),
     )
     async def create_task(request: HttpRequest) -> Response:
-        ask = await desk.receive(request)
+        return await create(await desk.receive(request))
+
+    async def create(ask: Ask) -> Response:
         try:
             asked = ask.body.parse(CreateTaskRequest[Named])
             model = convert.request_of(asked)
@@ -168,11 +176,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
         ),
     )
     async def get_task_result(request: HttpRequest) -> Response:
-        async def result(caller: Caller, body: TaskResultRequest, ask: Ask) -> bytes:
-            kept = await desk.poll(caller.account_id, body.task_id)
-            return convert.task_state(None if kept is None else kept.body, ask.trace_id)
-
-        return await told(request, TaskResultRequest, result)
+        return await told(await desk.receive(request), TaskResultRequest, result)
 
     @router.post(
         "/getBalance",
@@ -180,19 +184,11 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
         **_described(BalanceRequest, Balance, {"errorId": 0, "balance": 95.5}, UNAUTHENTICATED, BROKEN),
     )
     async def get_balance(request: HttpRequest) -> Response:
-        async def balance(caller: Caller, _: BalanceRequest, __: Ask) -> bytes:
-            return convert.balance(await database.run(partial(log.balance, caller.account_id)))
-
-        return await told(request, BalanceRequest, balance)
+        return await told(await desk.receive(request), BalanceRequest, balance)
 
     async def report(request: HttpRequest) -> Response:
-        async def noted(caller: Caller, body: TaskResultRequest, ask: Ask) -> bytes:
-            kept = await desk.poll(caller.account_id, body.task_id)
-            if ask.path in WRONG and kept is not None and kept.receipt is not None:
-                await database.run(partial(log.report_wrong, kept.receipt.call_id))
-            return convert.reported()
-
-        return await told(request, TaskResultRequest, noted)
+        ask = await desk.receive(request)
+        return await told(ask, TaskResultRequest, wrong if ask.path in WRONG else right)
 
     for path in (*RIGHT, *WRONG):
         router.add_api_route(
@@ -204,11 +200,25 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
             **_described(TaskResultRequest, Reported, REPORTED, UNKNOWN_TASK, UNAUTHENTICATED, BROKEN),
         )
 
-    async def told(
-        request: HttpRequest, model: type[B], reply: Callable[[Caller, B, Ask], Awaitable[bytes]]
-    ) -> Response:
+    async def result(caller: Caller, body: TaskResultRequest, ask: Ask) -> bytes:
+        kept = await desk.poll(caller.account_id, body.task_id)
+        return convert.task_state(None if kept is None else kept.body, ask.trace_id)
+
+    async def balance(caller: Caller, _: BalanceRequest, __: Ask) -> bytes:
+        return convert.balance(await database.run(partial(log.balance, caller.account_id)))
+
+    async def right(caller: Caller, body: TaskResultRequest, _: Ask) -> bytes:
+        await desk.poll(caller.account_id, body.task_id)
+        return convert.reported()
+
+    async def wrong(caller: Caller, body: TaskResultRequest, ask: Ask) -> bytes:
+        kept = await desk.poll(caller.account_id, body.task_id)
+        if kept is not None and kept.receipt is not None:
+            await database.run(partial(log.report_wrong, kept.receipt.call_id))
+        return convert.reported()
+
+    async def told(ask: Ask, model: type[B], reply: Callable[[Caller, B, Ask], Awaitable[bytes]]) -> Response:
         """What is free; in the log only when it is refused."""
-        ask = await desk.receive(request)
         try:
             body = ask.body.parse(model)
             caller = await desk.pipeline.keys.identify(body.client_key)
@@ -217,12 +227,47 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
         except Refusal as refusal:
             return await desk.turn_down(WORDS, ask, [ask.body.text_of("clientKey")], refusal)
 
+    async def in_php(request: HttpRequest) -> Response:
+        ask, fields = await desk.receive(request), dict(request.query_params)
+        try:
+            fields = await inphp.fields_of(request, ask.body, desk.settings.max_body_bytes)
+            ask.body = Body(inphp.task_request(fields))
+            reply = await create(ask)
+        except BadRequest as refusal:
+            reply = await desk.turn_down(WORDS, ask, [fields.get("key")], refusal)
+        return _line(inphp.submitted(bytes(reply.body), fields), fields)
+
+    async def res_php(request: HttpRequest) -> Response:
+        ask, fields = await desk.receive(request), dict(request.query_params)
+        try:
+            fields = await inphp.fields_of(request, ask.body, desk.settings.max_body_bytes)
+            ask.body = Body(inphp.asked(fields))
+            match fields.get("action", "get"):
+                case "get" | "get2" as action:
+                    reply = await told(ask, TaskResultRequest, result)
+                    with_price = action == "get2"
+                    return _line(inphp.solved(bytes(reply.body), fields, with_price=with_price), fields)
+                case "getbalance":
+                    reply = await told(ask, BalanceRequest, balance)
+                    return _line(inphp.balance(bytes(reply.body), fields), fields)
+                case "reportgood" | "reportbad" as action:
+                    reply = await told(ask, TaskResultRequest, wrong if action == "reportbad" else right)
+                case action:
+                    raise InvalidField("action", got=shown(action), allowed=inphp.ACTIONS)
+        except BadRequest as refusal:
+            reply = await desk.turn_down(WORDS, ask, [fields.get("key")], refusal)
+        return _line(inphp.reported(bytes(reply.body), fields), fields)
+
+    for path, endpoint in ((IN_PHP, in_php), (RES_PHP, res_php)):
+        router.add_api_route(path, endpoint, methods=["GET", "POST"], include_in_schema=False)
+
     async def wrong_method(request: HttpRequest) -> Response:
         ask = await desk.receive(request)
         refusal = WrongMethod(got=request.method, allowed="POST")
         return await desk.turn_down(WORDS, ask, [ask.body.text_of("clientKey")], refusal)
 
-    others = [each for each in METHODS if each != "POST"]
-    for path in PATHS:
+    for path in (*PATHS, IN_PHP, RES_PHP):
+        offered = {"POST"} if path in PATHS else {"GET", "POST"}
+        others = [each for each in METHODS if each not in offered]
         router.add_api_route(path, wrong_method, methods=others, include_in_schema=False)
     return router
