@@ -84,8 +84,10 @@ class Service:
     account_id: int
     key: str
 
-    def new_key(self, **rules: Any) -> str:
-        return self.parts.keys.create(self.account_id, "another", KeyRules(**rules)).secret
+    def new_key(self, *, is_enabled: bool = True, **rules: Any) -> str:
+        key = self.parts.keys.create(self.account_id, "another", KeyRules(**rules))
+        self.parts.keys.set_enabled(key.id, is_enabled)
+        return key.secret
 
     def last_key_id(self) -> int:
         return self.parts.keys.list(self.account_id)[0].id

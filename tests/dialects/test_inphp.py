@@ -164,11 +164,12 @@ def test_the_balance_and_reports(service: Service, picture: str) -> None:
     line = send(service, {"body": picture})
     assert ask(service, line) == "OK|7364"
     assert ask(service, line, action="reportgood") == "OK_REPORT_RECORDED"
+    mine = select(WrongAnswer.call_id).where(WrongAnswer.call_id == service.last_call().id)
     with service.parts.database.read() as session:
-        assert session.scalars(select(WrongAnswer)).all() == []
+        assert session.scalars(mine).all() == []
     assert ask(service, line, action="reportbad", json="1") == '{"status":1,"request":"OK_REPORT_RECORDED"}'
     with service.parts.database.read() as session:
-        assert session.scalars(select(WrongAnswer.call_id)).all() == [service.last_call().id]
+        assert session.scalars(mine).all() == [service.last_call().id]
 
 
 @pytest.mark.parametrize(

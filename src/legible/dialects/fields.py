@@ -3,15 +3,22 @@ it ends up in the reference and in refusals."""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 IMAGE_EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAAgUAAAE3CAYAAAA6xjI2AAAAAX..."
 
+
+def _left_out(value: object) -> object:
+    """Clients in PHP send "" for nothing."""
+    return None if value == "" else value
+
+
+LeftOut = BeforeValidator(_left_out)
+Length = Annotated[int, Field(ge=1, le=32)]
 Threshold = Annotated[
-    float | None,
+    Annotated[float, Field(ge=0, le=1)] | None,
+    LeftOut,
     Field(
-        ge=0,
-        le=1,
         description="a number from 0 to 1: the least confidence that is answered, "
         "or at which a tile or one of several pictures is chosen; left out, a calibrated one",
     ),
@@ -21,16 +28,16 @@ Threshold = Annotated[
 class TextFields(BaseModel):
     """What the caller knows of a text."""
 
-    charset: str | None = Field(
+    charset: Annotated[Annotated[str, Field(max_length=256)] | None, LeftOut] = Field(
         None,
-        min_length=1,
-        max_length=256,
         description="digits, letters, lower, upper, alphanumeric, or the letters and digits themselves",
     )
-    min_length: int | None = Field(
-        None, ge=1, le=32, description="a whole number from 1 to 32: the fewest characters"
+    min_length: Annotated[Length | None, LeftOut] = Field(
+        None, description="a whole number from 1 to 32: the fewest characters"
     )
-    max_length: int | None = Field(
-        None, ge=1, le=32, description="a whole number from 1 to 32: the most characters"
+    max_length: Annotated[Length | None, LeftOut] = Field(
+        None, description="a whole number from 1 to 32: the most characters"
     )
-    case: Literal["keep", "lower", "upper"] | None = Field(None, description="keep, lower or upper")
+    case: Annotated[Literal["keep", "lower", "upper"] | None, LeftOut] = Field(
+        None, description="keep, lower or upper"
+    )

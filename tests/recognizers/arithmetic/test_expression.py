@@ -30,6 +30,19 @@ from legible.recognizers.arithmetic.expression import HAN_DIGITS, NotASum, NoWho
         ("20-3x4/2=", "20-3*4/2", 14),
         ("九加八减七加六等于几", "9+8-7+6", 16),
         ("-3+5=?", "-3+5", 2),
+        ("-三加五=", "-3+5", 2),
+        ("1+2+3+4+5=?", "1+2+3+4+5", 15),
+        ("(3+4)x2=?", "(3+4)*2", 14),
+        ("20-2x(3+4)", "20-2*(3+4)", 6),
+        ("(3+4)=?", "(3+4)", 7),
+        ("3.5+6.5=?", "3.5+6.5", 10),
+        ("?=7+4", "7+4", 11),
+        ("3·8=?", "3*8", 24),
+        ("8:2=?", "8/2", 4),
+        ("请计算:两加六等于几", "2+6", 8),
+        ("计算3+5=", "3+5", 8),
+        ("壹加贰等于", "1+2", 3),
+        ("7+8=7", "7+8", 15),
         ("-8/2", "-8/2", -4),
     ],
 )
@@ -46,13 +59,14 @@ def test_a_sum_is_worked_out(text: str, expression: str, value: int) -> None:
         "=?",
         "hello",
         "3",
+        "(3)",
         "3==4",
-        "1+2+3+4+5",
+        "1+2+3+4+5+6+7",
         "1+2+3+",
         "二二加三",
-        "3+5=8",
         "--3+5",
-        "-三加五",
+        "(3+4",
+        "3+(4",
     ],
 )
 def test_what_is_no_sum_is_refused(text: str) -> None:
@@ -60,7 +74,7 @@ def test_what_is_no_sum_is_refused(text: str) -> None:
         parse(text)
 
 
-@pytest.mark.parametrize("text", ["7/2=?", "5÷0", "八除以三等于几", "6/4*2"])
+@pytest.mark.parametrize("text", ["7/2=?", "5÷0", "八除以三等于几", "6/4*2", "1.5+1=?"])
 def test_a_division_that_leaves_a_rest_is_refused(text: str) -> None:
     with pytest.raises(NoWholeAnswer):
         parse(text)
@@ -69,6 +83,12 @@ def test_a_division_that_leaves_a_rest_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["3+?=8", "?-4=12", "?x5=10"])
 def test_a_sum_that_asks_for_one_of_its_numbers_is_refused(text: str) -> None:
     with pytest.raises(NoWholeAnswer, match="one of the numbers"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["7+8=15", "2+6=8", "12-3=10"])
+def test_a_sum_that_is_worked_out_asks_nothing(text: str) -> None:
+    with pytest.raises(NoWholeAnswer, match="already"):
         parse(text)
 
 
@@ -101,6 +121,13 @@ def test_chinese_numerals_up_to_99_are_read(tens: int, ones: int, other: int) ->
         "-3+5=?",
         "3+?=8",
         "?-4=12",
+        "(3+4)x2=?",
+        "2x(3+4)=",
+        "3.5+6.5=?",
+        "?=7+4",
+        "7+8=15",
+        "请计算:两加六等于几",
+        "1+2+3+4+5=",
     ],
 )
 def test_every_beginning_of_a_sum_can_be_one(text: str) -> None:
@@ -108,7 +135,8 @@ def test_every_beginning_of_a_sum_can_be_one(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["+", "3=", "3?", "12345", "3++", "6乘九", "六乘9", "1+2+3+4+", "3+5=8", "--", "??", "?+?"]
+    "text",
+    ["+", "3=", "3?", "12345", "3++", "6乘九", "六乘9", "1+2+3+4+5+6+", "(3)", "3+5=?8", "--", "??", "?+?"],
 )
 def test_what_no_sum_begins_with_is_not_followed(text: str) -> None:
     assert not begins(text)

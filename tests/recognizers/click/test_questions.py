@@ -30,6 +30,10 @@ from legible.recognizers.grid.labels import LABELS
         "请点击与其他不相同的图形",
         "Click the icon that is not the same as the others",
         "Find the shape that isn’t identical to the rest",
+        "click the object that differs from the others",
+        "Click the one with a different color",
+        "click on the icon without a duplicate",
+        "Tap the one that is not like the others",
     ],
 )
 def test_the_odd_one_out_has_many_wordings(question: str) -> None:
@@ -50,6 +54,14 @@ def test_the_odd_one_out_has_many_wordings(question: str) -> None:
         ("请点击两个异常的图标", Question(Rule.ODD, None, 2)),
         ("Please click on the largest animal", Question(Rule.LARGEST)),
         ("Click the biggest shape in the picture", Question(Rule.LARGEST)),
+        ("click on the largest of the objects", Question(Rule.LARGEST)),
+        ("click the biggest shape of all", Question(Rule.LARGEST)),
+        ("请点击最大的图形", Question(Rule.LARGEST)),
+        # Of one kind: the others may be larger.
+        ("Please click on the largest circle", Question(Rule.NAMED_POINT, "largest circle")),
+        ("请点击最大的圆形", Question(Rule.DESCRIBED, "最大的圆形")),
+        ("Select the two matching icons", Question(Rule.PAIR, None, 2)),
+        ("请点击一样的两个图标", Question(Rule.PAIR)),
         ("选择最大的物体", Question(Rule.LARGEST)),
         ("Select the smallest object.", Question(Rule.SMALLEST)),
         ("请点击最小的图形", Question(Rule.SMALLEST)),

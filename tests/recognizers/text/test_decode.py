@@ -18,8 +18,10 @@ from legible.recognizers.text.decode import (
     candidates,
     decode,
     greedy,
+    likeliest,
     restrict,
     usual,
+    usually_short,
 )
 from legible.recognizers.text.model import Network
 from legible.tasks import TextAnswer, TextOptions
@@ -131,6 +133,13 @@ def test_one_or_two_characters_are_answered_where_they_are_expected() -> None:
         decode(frames("ab"), network(threshold=0.3), TextOptions())
     assert decode(frames("ab"), network(threshold=0.3), TextOptions(max_length=2)).text == "ab"
     assert decode(frames("abc"), network(threshold=0.3), TextOptions()).text == "abc"
+
+
+def test_a_short_text_is_doubtful_and_still_itself() -> None:
+    readings = [Reading("yc", 0.6), Reading("Jyc", 0.14)]
+    assert likeliest(readings, 1) == ("yc", pytest.approx(0.06))
+    assert usually_short(readings, 1) == ("yc", 0.6)
+    assert likeliest([Reading("yc", 0.02), Reading("Jyc", 0.14)], 1) == ("Jyc", 0.14)
 
 
 def test_an_empty_picture_is_refused() -> None:

@@ -65,7 +65,8 @@ class _Task(_Body):
 
 
 class ImageToTextTask(_Task):
-    type: Literal["ImageToTextTask"]
+    # The other two are YesCaptcha's names for the same picture at other prices.
+    type: Literal["ImageToTextTask", "ImageToTextTaskMuggle", "ImageToTextTaskM1"]
     body: Image
     math: bool | None = Field(None, description="true or false: true reads a sum and answers its value")
     numeric: int | None = Field(
@@ -179,6 +180,8 @@ REQUESTS: Mapping[str, type[CreateTaskRequest[Any]]] = {
     "CoordinatesTask": CreateTaskRequest[CoordinatesTask],
     "GridTask": CreateTaskRequest[GridTask],
     "VisionEngine": CreateTaskRequest[VisionEngine],
+    "ImageToTextTaskMuggle": CreateTaskRequest[ImageToTextTask],
+    "ImageToTextTaskM1": CreateTaskRequest[ImageToTextTask],
 }
 
 

@@ -9,14 +9,16 @@ from legible.recognizers.text.looks import Further, no_further, until_sure
 from legible.recognizers.text.model import Floats, Network
 from legible.tasks import ArithmeticAnswer
 
-LONGEST = 16  # characters of a sum
+LONGEST = 18  # characters of a sum
 BEAM, LEAST = 16, 0.004
 # Sites hardly ever ask what has no whole answer or numbers over 99, and seldom without an equals sign or a
 # question: an unsure reading of that kind is more likely another one.
 UNUSUAL, SELDOM = 0.1, 0.3
 LARGE = re.compile(r"\d{3}")
 ENDINGS = frozenset("=?等是几")
-CHARS = "0123456789+-*/÷x=?加减乘除上去以等于几是多少零一二三四五六七八九十"
+# Where a sum is known to be asked, a minus sign before a last number is often an equals sign.
+DOUBTFUL = re.compile(r"\d+[-+*x/÷]\d+-\d+")
+CHARS = "0123456789+-*/÷x=?().·:加减乘除上去以等于几是多少零一二三四五六七八九十两请计算壹贰叁肆伍陆柒捌玖"
 
 
 def decode(
@@ -58,7 +60,7 @@ def likeliest(readings: list[Reading], looks: int) -> tuple[Sum, float] | None:
     weighed: dict[Sum | None, float] = {}
     for reading in readings:
         try:
-            asked = parse(reading.text)
+            asked = None if DOUBTFUL.fullmatch(reading.text) else parse(reading.text)
         except NoWholeAnswer:
             asked = None
         except NotASum:

@@ -18,7 +18,8 @@ _POLITE = re.compile(r"^(?:p?lease|kindly|now|first|then|请您?|麻烦)\s*")
 _CHINESE = "\u4e00-\u9fff"
 _CHINESE_GAP = re.compile(rf"(?<=[{_CHINESE}])\s+(?=[{_CHINESE}])")
 _ARTICLE = re.compile(
-    rf"^[一两二三四几1-4] ?[{MEASURES}]|^(?:(?:an?|the|some|any|both|two|three|four|[2-4])\s+)+|^(?:一|任何)"
+    rf"^[一两二三四几1-4] ?[{MEASURES}]|^(?:一(?!样)|任何)"
+    r"|^(?:(?:an?|the|some|any|both|two|three|four|[2-4])\s+)+"
 )
 
 

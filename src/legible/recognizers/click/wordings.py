@@ -39,8 +39,12 @@ _THING = (
     "s?"
 )
 _ZH_THING = "(?:图|物|对象|形|元素|动物|圆|项|东西|那个|一个|箭头)"
+# Of any kind: where sizes are compared, a circle is not just a thing.
+_WHATEVER = "(?:object|item|element|entity|icon|shape|image|picture|symbol|figure|thing|one|animal)s?"
+_ZH_WHATEVER = "(?:图|物|对象|形|元素|动物|项|东西|那个|一个)"
 _PICK = r"^(?:(?:find|click|select|choose|tap|identify|pick|mark|locate|and|on|out|all|the|center|of|in)\s)+"
-_WHERE = "(?: in the (?:image|picture|scene))?$"
+_WHERE = rf"(?: (?:in the (?:image|picture|scene)|of (?:all|them|these|all the {_WHATEVER})))?$"
+_COMPARED = rf"(?:of (?:the |all (?:the )?)?)?{_WHATEVER}"
 _OTHERS = "(?: (?:in|with|to|the|others?|rest|group|set|pattern|among|here|a))*$"
 _NOT = "(?:does not|doesn't|doesnt|do not|don't)"
 
@@ -104,7 +108,9 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             r"\bunique\b|\bonly once\b|\b(?:never|not) repeat",
             _NOT + " (?:repeat|belong|fit|match|have a (?:pair|match|twin))" + _OTHERS,
             r"\b(?:not|isn't|isnt|aren't|arent) (?:the same|identical|alike|similar)\b",
-            r"\bunpaired\b|without a pair|\bno pair",
+            r"\bunpaired\b|without a (?:pair|duplicate|double)|\bno (?:pair|duplicate)",
+            r"\b(?:not like|unlike|differs? from) (?:all )?(?:the )?(?:others?|rest)\b",
+            r"\b(?:of|in|with|has|have) an? different colou?r\b",
             r"\bodd (?:one|object|shape|item|icon)|\bstands? out",
             "(?:isn't|isnt|is not|does not|doesn't) follow(?:ing)? the pattern",
             "break(?:s|ing)? the (?:pattern|rule)",
@@ -119,10 +125,10 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (
         Rule.PAIR,
         (
-            r"\bidentical\b|most similar to each other|matching pair|appears? twice",
+            r"\bidentical\b|most similar to each other|matching pair|\b(?:two|2) matching\b|appears? twice",
             r"\b(?:are|look) (?:exactly )?(?:the same|alike)$",
             "same (?:shapes|objects|icons|items|elements|images)$",
-            "一模一样|同一类型|完全相同|(?:相同|一样)的" + _ZH_THING,
+            "一模一样|同一类型|完全相同|(?:相同|一样)的(?:[两二2]个)?" + _ZH_THING,
             "最相似的两个|两个最相似|成对的",
         ),
     ),
@@ -143,8 +149,8 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "比.+(?:大|小|轻|重|贵|便宜|快|慢)",
         ),
     ),
-    (Rule.LARGEST, (_PICK + "(?:largest|biggest) " + _THING + _WHERE, "最大的?" + _ZH_THING)),
-    (Rule.SMALLEST, (_PICK + "(?:smallest|littlest|tiniest) " + _THING + _WHERE, "最小的?" + _ZH_THING)),
+    (Rule.LARGEST, (rf"{_PICK}(?:largest|biggest) {_COMPARED}{_WHERE}", "最大的?" + _ZH_WHATEVER)),
+    (Rule.SMALLEST, (rf"{_PICK}(?:smallest|littlest|tiniest) {_COMPARED}{_WHERE}", "最小的?" + _ZH_WHATEVER)),
     (
         Rule.REASONING,
         (

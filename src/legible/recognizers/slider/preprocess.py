@@ -98,6 +98,7 @@ PAPER_SHARE = 0.5
 PAPER_TOLERANCE = 14
 # Specks smaller than this share of the piece are not part of it.
 SPECK = 0.05
+LEAST_SIDE = 10  # pixels of a piece
 
 
 def piece(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> Piece | None:
@@ -134,7 +135,9 @@ def _by_paper(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     left = (~np.isin(labels, at_edge[at_edge > 0])).astype(np.uint8)
     # Half of the tolerance is JPEG's own ringing around the piece.
     left = cv2.morphologyEx(left, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(np.uint8)
-    return left if left.mean() > 0.03 else whole
+    # A plain sky is no paper: too little is left of such a piece.
+    _, _, width, height = cv2.boundingRect(left)
+    return left if left.mean() > 0.03 and min(width, height) >= LEAST_SIDE else whole
 
 
 def _without_specks(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -66,7 +66,8 @@ def decode(
         frames = restrict(probs, network.charset, chars)
         return candidates(frames, chars, options.min_length, options.max_length)
 
-    text, confidence = until_sure(first, further, read, likeliest, network.texts)
+    choose = likeliest if options.max_length > SHORT else usually_short
+    text, confidence = until_sure(first, further, read, choose, network.texts)
     if text is None:
         raise RecognitionFailed(
             "no text of that charset and length was found in the picture", threshold=limit
@@ -84,7 +85,14 @@ def decode(
 
 
 def likeliest(readings: list[Reading], looks: int) -> tuple[str, float] | None:
-    """The best text of readings of so many looks, with its probability."""
+    """The best text of readings of so many looks, with its probability, of which little is left if it is
+    short: it is more likely no text at all than another, longer one."""
+    found = usually_short(readings, looks)
+    return (found[0], SELDOM * found[1]) if found and len(found[0]) <= SHORT else found
+
+
+def usually_short(readings: list[Reading], looks: int) -> tuple[str, float] | None:
+    """The same for callers who know that a text is short."""
     ranked = usual(readings, looks)
     return (ranked[0].text, ranked[0].probability) if ranked else None
 
@@ -135,13 +143,7 @@ def candidates(probs: Floats, chars: str, min_length: int = 1, max_length: int =
         return []
     if not min_length <= likeliest <= max_length:
         return beam_search(probs, chars, max(1, min_length), max_length)
-    within = [each for each in quick if each.text and min_length <= len(each.text) <= max_length]
-    return within if max_length <= SHORT else [_seldom(each) for each in within]
-
-
-def _seldom(reading: Reading) -> Reading:
-    likely = SELDOM if len(reading.text) <= SHORT else 1.0
-    return Reading(reading.text, likely * reading.probability)
+    return [each for each in quick if each.text and min_length <= len(each.text) <= max_length]
 
 
 def usual(readings: list[Reading], looks: int = 1) -> list[Reading]:
