@@ -61,7 +61,7 @@ def test_the_odd_one_out_has_many_wordings(question: str) -> None:
         ("Please click on the largest circle", Question(Rule.NAMED_POINT, "largest circle")),
         ("请点击最大的圆形", Question(Rule.DESCRIBED, "最大的圆形")),
         ("Select the two matching icons", Question(Rule.PAIR, None, 2)),
-        ("请点击一样的两个图标", Question(Rule.PAIR)),
+        ("请点击一样的两个图标", Question(Rule.PAIR, None, 2)),
         ("选择最大的物体", Question(Rule.LARGEST)),
         ("Select the smallest object.", Question(Rule.SMALLEST)),
         ("请点击最小的图形", Question(Rule.SMALLEST)),

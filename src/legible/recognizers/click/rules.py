@@ -11,6 +11,9 @@ from legible.recognizers.click.model import View
 from legible.recognizers.click.wordings import Rule
 
 Floats = NDArray[np.float64]
+# How much of its lead a pair loses for each deviation that its two differ by: where nothing is alike, two
+# objects are the nearest all the same.
+FAR = 0.0124
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,9 @@ def pair(view: View, count: int) -> Choice:
     )
     if not ranked:
         return Choice((), 0.0)
-    ahead = np.log1p(ranked[1][0]) - np.log1p(ranked[0][0]) if len(ranked) > 1 else 0.0
-    return Choice(ranked[0][1], float(ahead))
+    apart, chosen = ranked[0]
+    ahead = np.log1p(ranked[1][0]) - np.log1p(apart) if len(ranked) > 1 else 0.0
+    return Choice(chosen, float(max(0.0, ahead - FAR * apart)))
 
 
 def largest(view: View, count: int) -> Choice:
