@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Select, case, func, select, update
+from sqlalchemy import Select, case, func, select, text, update
 from sqlalchemy.orm import Session
 
 from legible.clock import now_ms
@@ -81,6 +81,8 @@ def check(database: Database, progress: Progress = lambda done, total: None) -> 
     may be busy meanwhile.
     """
     with database.read() as session:
+        if not database.is_sqlite:
+            session.execute(text("SET LOCAL statement_timeout = 0"))  # it may take minutes, and disturbs nobody
         accounts = session.execute(_sums()).all()
         problems = []
         for done, (account_id, balance, total) in enumerate(accounts, 1):

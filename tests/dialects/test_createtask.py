@@ -397,6 +397,43 @@ def test_coordinates_are_polled_for(every_kind: Service, picture: str) -> None:
     assert create(every_kind, task)["errorDescription"].startswith("task.comment: got nothing")
 
 
+def test_anti_captchas_coordinates_are_pairs(every_kind: Service, picture: str) -> None:
+    task = {"type": "ImageToCoordinatesTask", "body": picture, "comment": "both"}
+    created = create(every_kind, task | {"mode": "points", "websiteURL": "https://example.com"})
+    assert created.keys() == POLLED
+    assert poll(every_kind, created["taskId"])["solution"]["coordinates"] == [[60, 20], [100, 30]]
+    assert solved(every_kind, task | {"comment": "the odd one"})["coordinates"] == [[60, 20]]
+    refused = create(every_kind, task | {"mode": "rectangles"})["errorDescription"]
+    assert refused.startswith("task.mode: got 'rectangles'; allowed: points")
+
+
+def test_capmonsters_complex_image_says_yes_or_no_of_each_tile(every_kind: Service) -> None:
+    image = base64_of(draw(size=(300, 300)))
+    task = {"type": "ComplexImageTask", "class": "recaptcha", "imagesBase64": [image]}
+    asked = {"Grid": "3x3", "Task": "Click on fire hydrants", "TaskDefinition": "/m/01pns0"}
+    created = create(every_kind, task | {"metadata": asked, "userAgent": "x", "websiteURL": "y"})
+    assert created.keys() == POLLED
+    answer = [tile in (2, 5, 7) for tile in range(9)]
+    assert poll(every_kind, created["taskId"])["solution"]["answer"] == answer
+    assert seen[-1].options == GridOptions("/m/01pns0")
+    assert solved(every_kind, task | {"metadata": {"Task": "Click on fire hydrants"}})["answer"] == answer
+    for fields, said in (
+        ({"metadata": {"Grid": "4x4", "Task": "bus"}}, "task.metadata.Grid: got 4x4; allowed: 3x3, which"),
+        ({"metadata": {"Grid": "3x3"}}, "task.metadata: got ''; allowed: /m/"),
+        (
+            {"metadata": {"Task": "bus"}, "class": "hcaptcha"},
+            "task.class: got 'hcaptcha'; allowed: recaptcha",
+        ),
+        ({"metadata": {"Task": "bus"}, "imagesBase64": []}, "task.imagesBase64: got a list of 0"),
+    ):
+        assert create(every_kind, task | fields)["errorDescription"].startswith(said)
+
+
+@pytest.mark.parametrize("type_", ["ImageToTextTaskMuggle", "ImageToTextTaskM1"])
+def test_yescaptchas_other_names_of_a_text_are_read(service: Service, picture: str, type_: str) -> None:
+    assert solved(service, {"type": type_, "body": picture})["text"] == "7364"
+
+
 def test_a_slider_answers_how_far_the_piece_goes(every_kind: Service, picture: str) -> None:
     task = {"type": "VisionEngine", "module": "slider_1", "imageBackground": picture}
     with_piece = solved(every_kind, task | {"image": base64_of(draw(size=(50, 30)))})

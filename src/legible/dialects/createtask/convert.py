@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from legible.dialects.createtask.schemas import (
     REQUESTS,
     AnyTask,
+    ComplexImageTask,
     CoordinatesTask,
     CreateTaskRequest,
     GridTask,
     HCaptchaClassification,
+    ImageToCoordinatesTask,
     ImageToTextTask,
     Named,
     ReCaptchaV2Classification,
@@ -100,7 +102,7 @@ OTHER_KEYS = {
     "account_disabled": Row(55, "ERROR_ACCOUNT_SUSPENDED"),
 }
 # The types of vendors whose clients poll, softId or not.
-POLLED = ("CoordinatesTask", "GridTask")
+POLLED = ("CoordinatesTask", "GridTask", "ImageToCoordinatesTask", "ComplexImageTask")
 # What recognizers call the fields of each type.
 NAMES: Mapping[type[AnyTask], Mapping[str, str]] = {
     ImageToTextTask: {"image": "task.body"},
@@ -109,6 +111,8 @@ NAMES: Mapping[type[AnyTask], Mapping[str, str]] = {
     HCaptchaClassification: {"images": "task.queries", "question": "task.question"},
     CoordinatesTask: {"images": "task.body", "question": "task.comment"},
     VisionEngine: {"image": "task.imageBackground", "piece": "task.image"},
+    ImageToCoordinatesTask: {"images": "task.body", "question": "task.comment"},
+    ComplexImageTask: {"image": "task.imagesBase64[0]", "question": "task.metadata"},
 }
 TILES = {100: 1, 300: 3, 450: 4}  # a side, by its pixels
 CHARSET_OF = {1: CHARSETS["digits"], 2: CHARSETS["letters"]}
@@ -149,6 +153,11 @@ def task_of(task: AnyTask, limits: ImageLimits, max_queries: int) -> Task:
             anchors = (image_bytes(example, limits, field="task.imgInstructions"),) if example else ()
             image = image_bytes(task.body, limits, field="task.body")
             return Task(Kind.CLICK, (image,), click_options(task.comment, anchors), task.confidence)
+        case ImageToCoordinatesTask():
+            image = image_bytes(task.body, limits, field="task.body")
+            return Task(Kind.CLICK, (image,), click_options(task.comment, ()), task.confidence)
+        case ComplexImageTask():
+            return _complex_task(task, limits)
         case VisionEngine():
             piece = image_bytes(task.image, limits, field="task.image") if task.image else None
             image = image_bytes(task.image_background, limits, field="task.imageBackground")
@@ -177,6 +186,18 @@ def _grid_task(task: GridTask, limits: ImageLimits) -> Task:
         if got not in (None, TILES[width]):
             allowed = f"{TILES[width]}, which a picture of {width}x{width} pixels has, or nothing"
             raise InvalidField(f"task.{name}", got=str(got), allowed=allowed)
+    return Task(Kind.GRID, (image,), options, task.confidence)
+
+
+def _complex_task(task: ComplexImageTask, limits: ImageLimits) -> Task:
+    asked = task.metadata.task_definition or task.metadata.task or ""
+    options = grid_options(asked, None, field="task.metadata")
+    image = grid_image(task.images_base64[0], limits, field="task.imagesBase64[0]")
+    width, _ = check_header(image, limits)
+    has = f"{TILES[width]}x{TILES[width]}"
+    if task.metadata.grid not in (None, has):
+        allowed = f"{has}, which a picture of {width}x{width} pixels has, or nothing"
+        raise InvalidField("task.metadata.Grid", got=str(task.metadata.grid), allowed=allowed)
     return Task(Kind.GRID, (image,), options, task.confidence)
 
 
@@ -215,11 +236,18 @@ def _solution(task: AnyTask, answer: Answer) -> dict[str, object]:
             return {"text": answer.text, "expression": answer.expression} | confidence
         case GridAnswer() if isinstance(task, GridTask):
             return {"click": [tile + 1 for tile in answer.objects]} | confidence
+        case GridAnswer() if isinstance(task, ComplexImageTask):
+            return {
+                "answer": [tile in answer.objects for tile in range(len(answer.confidences))]
+            } | confidence
         case GridAnswer():
             return _classification(answer)
         case ClickAnswer() if isinstance(task, CoordinatesTask):
             points = answer.points or ((answer.point,) if answer.point else ())
             return {"coordinates": [{"x": x, "y": y} for x, y in points]} | confidence
+        case ClickAnswer() if isinstance(task, ImageToCoordinatesTask):
+            points = answer.points or ((answer.point,) if answer.point else ())
+            return {"coordinates": [list(point) for point in points]} | confidence
         case ClickAnswer(point=(x, y)):
             solution = {"box": [x, y], "imageSize": list(answer.size), "label": answer.label} | confidence
             return solution | ({"points": [list(each) for each in answer.points]} if answer.points else {})

@@ -126,6 +126,13 @@ class CoordinatesTask(_Task):
     )
 
 
+class ImageToCoordinatesTask(_Task):
+    type: Literal["ImageToCoordinatesTask"]
+    body: Image
+    comment: Question
+    mode: Literal["points"] | None = Field(None, description="points, the only one that is answered here")
+
+
 class GridTask(_Task):
     type: Literal["GridTask"]
     body: Annotated[
@@ -135,6 +142,29 @@ class GridTask(_Task):
     comment: GridQuestion
     rows: Side = None
     columns: Side = None
+
+
+class ComplexMetadata(BaseModel):
+    """What is asked of the tiles: a name or a sentence, an id, or both."""
+
+    model_config = ConfigDict(frozen=True)
+
+    grid: Literal["1x1", "3x3", "4x4"] | None = Field(
+        None, alias="Grid", description="1x1, 3x3 or 4x4, which the picture has, or nothing"
+    )
+    task: GridQuestion | None = Field(None, alias="Task", examples=["Click on traffic lights"])
+    task_definition: GridQuestion | None = Field(None, alias="TaskDefinition", examples=["/m/015qff"])
+
+
+class ComplexImageTask(_Task):
+    type: Literal["ComplexImageTask"]
+    of_class: Literal["recaptcha"] = Field(
+        alias="class", description="recaptcha, the only one that is read here"
+    )
+    images_base64: list[str] = Field(
+        min_length=1, max_length=1, description="a list of one picture in base64", examples=[[IMAGE_EXAMPLE]]
+    )
+    metadata: ComplexMetadata = Field(description="an object with Task or TaskDefinition, and Grid")
 
 
 class VisionEngine(_Task):
@@ -155,6 +185,8 @@ AnyTask = (
     | CoordinatesTask
     | GridTask
     | VisionEngine
+    | ImageToCoordinatesTask
+    | ComplexImageTask
 )
 
 
@@ -180,6 +212,8 @@ REQUESTS: Mapping[str, type[CreateTaskRequest[Any]]] = {
     "CoordinatesTask": CreateTaskRequest[CoordinatesTask],
     "GridTask": CreateTaskRequest[GridTask],
     "VisionEngine": CreateTaskRequest[VisionEngine],
+    "ImageToCoordinatesTask": CreateTaskRequest[ImageToCoordinatesTask],
+    "ComplexImageTask": CreateTaskRequest[ComplexImageTask],
     "ImageToTextTaskMuggle": CreateTaskRequest[ImageToTextTask],
     "ImageToTextTaskM1": CreateTaskRequest[ImageToTextTask],
 }
