@@ -82,7 +82,8 @@ def check(database: Database, progress: Progress = lambda done, total: None) -> 
     """
     with database.read() as session:
         if not database.is_sqlite:
-            session.execute(text("SET LOCAL statement_timeout = 0"))  # it may take minutes, and disturbs nobody
+            # It may take minutes, and disturbs nobody.
+            session.execute(text("SET LOCAL statement_timeout = 0"))
         accounts = session.execute(_sums()).all()
         problems = []
         for done, (account_id, balance, total) in enumerate(accounts, 1):

@@ -75,7 +75,9 @@ def test_a_picture_comes_as_a_file_or_in_base64_and_its_text_as_a_line(
         send(service, {"method": "base64", "body": picture}),
         send(service, {"body": f"data:image/png;base64,{picture}"}),
         send(service, {"method": "post"}, files={"file": ("captcha.png", raw, "image/png")}),
-        service.client.post("/in.php", json={"key": service.key, "method": "base64", "body": picture}).text,
+        service.client.post(
+            "/in.php", json={"key": service.key, "body": picture, "calc": False, "pingback": None}
+        ).text,
         service.client.post(f"/in.php?key={service.key}&method=base64", data={"body": picture}).text,
     ]
     for line in lines:
@@ -232,6 +234,8 @@ def test_what_res_php_cannot_tell(service: Service, fields: dict[str, str], code
         ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="key"\r\n\r\nlg'),
         ("application/json", b"[1]"),
         ("application/json", b"{"),
+        ("application/json", b'{"a": ' + b"[" * 10_000),
+        ("application/x-www-form-urlencoded", b"body=" + b"%25" * 30_000),
         ("image/png", b"\x89PNG"),
         ("application/x-www-form-urlencoded", b"a=1&" * 101),
         ("application/x-www-form-urlencoded", b"\xff\x00=%ff"),
@@ -242,7 +246,7 @@ def test_a_body_that_is_no_form_is_refused(service: Service, content_type: str, 
         query = {"key": service.key, "json": "1", "action": "getbalance"}
         headers = {"content-type": content_type}
         told = service.client.post(path, params=query, content=content, headers=headers).json()
-        if path == "/res.php" and (b"%ff" in content or b"\r\n" in content):  # all it needs is in the query
+        if path == "/res.php" and (b"%" in content or b"\r\n" in content):  # all it needs is in the query
             assert told["status"] == 1
             continue
         assert (told["status"], told["request"][:6]) == (0, "ERROR_"), told

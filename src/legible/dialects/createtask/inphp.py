@@ -1,6 +1,7 @@
 """2Captcha's older words, in.php and res.php, as createTask's and back: a form becomes the JSON of a task,
 and the JSON of a reply a line of text, or their shorter JSON."""
 
+import asyncio
 import base64
 import json
 import re
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
@@ -20,6 +22,7 @@ from legible.errors import InvalidField, NotOffered, WrongContentType
 Fields = Mapping[str, str]
 
 MOST_FIELDS, MOST_FILES = 100, 2
+MANY_ESCAPES = 20_000  # take milliseconds to be read: elsewhere than in the event loop
 NOT_READY, REPORTED, NOTHING_FITS = "CAPCHA_NOT_READY", "OK_REPORT_RECORDED", "No_matching_images"
 ACTIONS = "get, get2, getbalance, reportgood, reportbad"
 FORM = "a form (urlencoded or multipart) or one JSON object"
@@ -68,11 +71,18 @@ async def fields_of(request: HttpRequest, body: Body, most_bytes: int) -> dict[s
         return fields | {name: _plain(value) for name, value in _object(body.data).items()}
     if content_type and not content_type.startswith("application/x-www-form-urlencoded"):
         raise InvalidField("content-type", got=shown(content_type), allowed=FORM)
+    return fields | (
+        _urlencoded(body.data)
+        if body.data.count(b"%") < MANY_ESCAPES
+        else await asyncio.to_thread(_urlencoded, body.data)
+    )
+
+
+def _urlencoded(data: bytes) -> dict[str, str]:
     try:
-        pairs = parse_qsl(body.data.decode("utf-8", "replace"), True, max_num_fields=MOST_FIELDS)
+        return dict(parse_qsl(data.decode("utf-8", "replace"), True, max_num_fields=MOST_FIELDS))
     except ValueError:
         raise InvalidField("body", got=f"more than {MOST_FIELDS} fields", allowed=FORM) from None
-    return fields | dict(pairs)
 
 
 async def _parts(request: HttpRequest, data: bytes, most_bytes: int) -> dict[str, str]:
@@ -94,7 +104,7 @@ async def _parts(request: HttpRequest, data: bytes, most_bytes: int) -> dict[str
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data or b"{}")
+        found = from_json(data or b"{}")  # refuses what is nested too deep
     except ValueError:
         found = None
     if not isinstance(found, dict):
@@ -103,7 +113,13 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _plain(value: object) -> str:
-    return value if isinstance(value, str) else str(int(value)) if isinstance(value, bool) else str(value)
+    """A value of JSON as a form would have it."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(int(value))
+    return str(value)
 
 
 def wants_json(fields: Fields) -> bool:
