@@ -18,7 +18,7 @@ ANSWERED = "answered"
 GOOD = ("answered", "replayed")
 # A call is in the log soon after it began: then nothing more is added to its day.
 SETTLED_MS = 10 * 60 * 1000
-REMEMBERED_DAYS = 10_000  # of all accounts; a busy one takes some 20 KB
+REMEMBERED_DAYS = 2_000  # of all accounts; a busy one takes some 20 KB
 
 
 @dataclass
