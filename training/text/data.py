@@ -30,6 +30,8 @@ CHARSETS: dict[str, tuple[str, float]] = {
     "all": ("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", 0.24),
 }
 HAN_DIGITS = "零一二三四五六七八九十"
+FINANCIAL = "零壹贰叁肆伍陆柒捌玖"
+MAX_LENGTH = 16  # characters that training has room for
 TIMES = "x"  # what a multiplication sign is labelled, since it looks the same
 
 
@@ -44,8 +46,15 @@ class Sample:
     dials: dict[str, object] = field(default_factory=dict)
 
 
-def han_number(value: int) -> str:
-    """0 to 99 in Chinese numerals."""
+def financial_number(value: int) -> str:
+    """A digit in the numerals of Chinese banks."""
+    return FINANCIAL[value % 10]
+
+
+def han_number(value: int, counted: bool = False) -> str:
+    """0 to 99 in Chinese numerals; two as it is `counted`, if so."""
+    if value == 2 and counted:
+        return "两"
     if value <= 10:
         return HAN_DIGITS[value]
     tens, ones = divmod(value, 10)
@@ -53,7 +62,11 @@ def han_number(value: int) -> str:
 
 
 def expression(rng: random.Random) -> str:
-    """A sum as a site would ask it; the multiplication sign as drawn."""
+    """A sum as a site would ask it, or what looks like one and has no answer; the multiplication sign as
+    drawn."""
+    form = rng.random()
+    if form < 0.16:
+        return odd_expression(rng)
     han_operator = rng.random() < 0.38
     han_numbers = rng.random() < (0.55 if han_operator else 0.04)
     symbols = {"+": "加", "-": "减", "*": "乘", "/": "除"} if han_operator else {}
@@ -68,7 +81,10 @@ def expression(rng: random.Random) -> str:
         if sign == "/" and rng.random() < 0.85:
             operands[i + 1] = rng.randint(1, 9)
             operands[i] = operands[i + 1] * rng.randint(0, 10)
-    number: Callable[[int], str] = han_number if han_numbers else str
+    number: Callable[[int], str] = str
+    if han_numbers:
+        financial = rng.random() < 0.06
+        number = financial_number if financial else lambda value: han_number(value, rng.random() < 0.4)
     text = number(operands[0])
     if rng.random() < 0.03 and not han_numbers:
         text = text.zfill(2)
@@ -76,9 +92,9 @@ def expression(rng: random.Random) -> str:
         if symbols:
             text += symbols[sign]
         elif sign == "*":
-            text += rng.choice("*x××x")
+            text += rng.choice("*x××x" if rng.random() < 0.95 else "·")
         elif sign == "/":
-            text += rng.choice("/÷÷")
+            text += rng.choice("/÷÷" if rng.random() < 0.95 else ":")
         else:
             text += sign
         text += number(operand)
@@ -88,7 +104,43 @@ def expression(rng: random.Random) -> str:
         if symbols or han_numbers
         else (10, 4, 0, 6, 0, 3, 0.2, 0.2, 0, 0, 0, 0, 0.5)
     )
-    return text + rng.choices(endings, weights)[0]
+    text += rng.choices(endings, weights)[0]
+    if rng.random() < (0.12 if symbols or han_numbers else 0.03):
+        text = rng.choice(("请计算", "计算")) + rng.choice(("", "", ":")) + text
+    return text
+
+
+def odd_expression(rng: random.Random) -> str:
+    """What few sites ask: numbers below zero, with a point, in brackets, five of them; sums that ask for one
+    of their numbers, or for nothing."""
+    top = rng.choice((9, 9, 20, 50))
+    a, b, c, d, e = (rng.randint(0, top) for _ in range(5))
+    plus, times = rng.choice("++--"), rng.choice("*x×")
+    any_ = rng.choice((plus, plus, times))
+    ending = rng.choice(("=?", "=?", "=", ""))
+    match rng.choices(range(9), (3, 2, 2, 2.5, 2, 2.5, 2, 1, 0.7))[0]:
+        case 0:
+            return f"-{a}{any_}{b}{ending}"
+        case 1:
+            return f"{a}{any_}?={b}"
+        case 2:
+            return f"?{any_}{a}={b}"
+        case 3:
+            return f"?={a}{any_}{b}"
+        case 4:
+            return f"{a}{any_}{b}={c}"
+        case 5:
+            return rng.choice(
+                (f"({a}{plus}{b}){times}{c % 10}", f"{c % 10}{times}({a}{plus}{b})", f"({a}{any_}{b})",
+                 f"{a}{plus}({b}{plus}{c})", f"({a}{plus}{b}){plus}{c}")
+            ) + ending  # fmt: skip
+        case 6:
+            return f"{a}.{c % 10}{any_}{b}{rng.choice(('', f'.{d % 10}'))}{ending}"
+        case 7:
+            return f"{a}{plus}{b}{rng.choice('+-')}{c}{rng.choice('+-')}{d}{ending}"[:MAX_LENGTH]
+        case _:
+            small = [str(each % 10) for each in (a, b, c, d, e)]
+            return small[0] + "".join(rng.choice("+-") + each for each in small[1:]) + ending
 
 
 def word(rng: random.Random, length: int) -> str:
@@ -260,6 +312,7 @@ class Generator:
         quad = rng.choice((0, 0, 0, 0.1, 0.2)) * hardness
         spacing = rng.choice(("natural", "natural", "wide", "tight", "overlap", "cells"))
         monospace = spacing == "cells" or rng.random() < 0.25
+        as_typeset = rng.random() < 0.4
         gap = {
             "natural": rng.uniform(0.95, 1.2),
             "wide": rng.uniform(1.2, 1.9),
@@ -287,9 +340,14 @@ class Generator:
         for char, glyph in zip(text, glyphs, strict=True):
             wide = char in HAN
             advance = max(glyph.advance, glyph.mask.shape[1]) * scale * stretch
+            middle = advance / 2
             if monospace:
                 advance = max(cell * (1.4 if wide else 1), 0.9 * advance)
-            pens.append(x + advance * gap / 2)
+                middle = advance / 2
+            elif as_typeset:  # a J may reach under the letter before it
+                advance = glyph.advance * scale * stretch
+                middle = (glyph.left + glyph.mask.shape[1] / 2) * scale * stretch
+            pens.append(x + middle * gap)
             x += advance * gap * (1 + rng.uniform(-0.06, 0.06) * hardness)
             if kind == "arithmetic" and rng.random() < 0.08:
                 x += rng.uniform(0.1, 0.8) * cap
@@ -298,7 +356,7 @@ class Generator:
             extra, pens = rng.uniform(0.2, 0.6) * cap, [p + 0.0 for p in pens]
             shift = 0.0
             for i, char in enumerate(text):
-                if not char.isdigit() and char not in HAN_DIGITS:
+                if not char.isdigit() and char not in HAN_DIGITS and char != ".":
                     shift += extra
                     pens[i] += shift
                     shift += extra

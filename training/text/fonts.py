@@ -18,8 +18,8 @@ ROOTS = (Path("/usr/share/fonts"),)
 CACHE = Path(__file__).parent / "build" / "glyphs.pickle"
 
 LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-SYMBOLS = "+-*×/÷=?"
-HAN = "加减乘除上去以等于几是多少零一二三四五六七八九十"
+SYMBOLS = "+-*×/÷=?().·:"
+HAN = "加减乘除上去以等于几是多少零一二三四五六七八九十两请计算壹贰叁肆伍陆柒捌玖"
 
 CAP_PX = 48  # height of a capital in the rendered masks
 MIN_READABLE = 0.62  # share of a face's letters that must look like those of other faces
@@ -110,7 +110,7 @@ def _load_face(path: Path) -> Face | None:
 def _bitmap_face() -> Face:
     """Pillow's own bitmap font, blown up: what old web servers draw with."""
     font = ImageFont.load_default_imagefont()
-    glyphs = {c: g for c in LETTERS + "+-*/=?" if (g := _render(font, c, 6)) is not None}
+    glyphs = {c: g for c in LETTERS + "+-*/=?().:" if (g := _render(font, c, 6)) is not None}
     return Face("Pillow bitmap", "Pillow bitmap", "pillow", glyphs)
 
 
@@ -120,7 +120,19 @@ def _without_twins(face: Face) -> bool:
     pictures: dict[bytes, set[str]] = defaultdict(set)
     for char, glyph in face.glyphs.items():
         pictures[glyph.mask.tobytes()].add(char.lower())
-    twins = {"0": "o", "1": "li", "l": "1i", "i": "1l", "o": "0", "x": "×", "×": "x", "一": "-", "-": "一"}
+    twins = {
+        "0": "o",
+        "1": "li",
+        "l": "1i",
+        "i": "1l",
+        "o": "0",
+        "x": "×",
+        "×": "x",
+        "一": "-",
+        "-": "一",
+        ".": "·",
+        "·": ".",
+    }
     worst = 0
     for group in pictures.values():
         worst = max(worst, len({c for c in group if not any(t in group for t in twins.get(c, ""))}))

@@ -17,7 +17,7 @@ from legible.recognizers.arithmetic.decode import CHARS
 from legible.recognizers.text.decode import ALPHANUMERIC, greedy, restrict
 from legible.recognizers.text.preprocess import fit, flatten, to_tensor
 
-CHARSET = LETTERS + "+-*/÷=?" + HAN
+CHARSET = LETTERS + "+-*/÷=?" + HAN + "().·:"
 BLANK = len(CHARSET)
 OWN_SEED, OWN_SIZE = 987654321, 1500
 
