@@ -1,5 +1,6 @@
 """Databases are opened, migrated and compared with the schema page."""
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -78,13 +79,20 @@ def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_look_up_that_hangs_is_an_error(database: Database, monkeypatch) -> None:
-    monkeypatch.setattr(session, "HUNG_SECONDS", 0.1)
-    goes_on = threading.Event()
-    with pytest.raises(Unavailable, match="did not answer in"):
-        await database.run(lambda: goes_on.wait(20))
+    begun, goes_on = threading.Event(), threading.Event()
+    look_up = asyncio.create_task(database.run(lambda: begun.set() or goes_on.wait(60)))
+    assert await asyncio.to_thread(begun.wait, 30)
     assert database.is_stuck
+    look_up.cancel()
+    monkeypatch.setattr(session, "HUNG_SECONDS", 0.1)
+    with pytest.raises(Unavailable, match="did not answer in"):
+        await database.run(lambda: goes_on.wait(60))
     goes_on.set()
+    monkeypatch.undo()
     assert await database.run(lambda: 7) == 7
+    for _ in range(1000):  # the thread is told a moment later
+        if database.is_stuck:
+            await asyncio.sleep(0.01)
     assert not database.is_stuck
 
 
@@ -109,5 +117,7 @@ def test_a_postgresql_that_takes_no_writes_is_down(postgresql_url: str) -> None:
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.exec_driver_sql("SET default_transaction_read_only = off")
             connection.exec_driver_sql("ALTER DATABASE postgres RESET default_transaction_read_only")
-    assert Database(postgresql_url).serves()
-    administrator.close()
+    again = Database(postgresql_url)
+    assert again.serves()
+    for each in (again, administrator):
+        each.close()
