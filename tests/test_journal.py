@@ -528,13 +528,15 @@ async def test_a_database_that_hangs_is_an_error_and_what_is_given_up_is_not_cha
     database: Database, monkeypatch
 ) -> None:
     caller = await new_caller(database, 5 * PRICE)
-    monkeypatch.setattr("legible.journal.HUNG_SECONDS", 0.3)
-    goes_on = threading.Event()
+    monkeypatch.setattr("legible.journal.HUNG_SECONDS", 2.0)
+    held, goes_on = threading.Event(), threading.Event()
     async with running(database) as journal:
         hold = journal._book.hold
-        monkeypatch.setattr(journal._book, "hold", lambda *rows: goes_on.wait(20) and hold(*rows))
+        monkeypatch.setattr(
+            journal._book, "hold", lambda *rows: held.set() or (goes_on.wait(60) and hold(*rows))
+        )
         begun = asyncio.create_task(charge(journal, caller))
-        await asyncio.sleep(0.1)
+        assert await asyncio.to_thread(held.wait, 30)
         noted = asyncio.create_task(journal.refuse(draft(caller), NotFound("no"), 404))
         queued = asyncio.create_task(charge(journal, caller))
         outcomes = await asyncio.gather(begun, noted, queued, return_exceptions=True)
@@ -547,12 +549,12 @@ async def test_a_database_that_hangs_is_an_error_and_what_is_given_up_is_not_cha
 
 async def test_a_stop_does_not_wait_for_a_database_that_hangs(database: Database, monkeypatch) -> None:
     caller = await new_caller(database, 5 * PRICE)
-    monkeypatch.setattr("legible.journal.HUNG_SECONDS", 0.2)
+    monkeypatch.setattr("legible.journal.HUNG_SECONDS", 2.0)
     monkeypatch.setattr("legible.journal.STOP_SECONDS", 0.2)
     goes_on = threading.Event()
     journal = Journal(database)
     journal.start()
-    monkeypatch.setattr(journal._book, "hold", lambda *_: goes_on.wait(20))
+    monkeypatch.setattr(journal._book, "hold", lambda *_: goes_on.wait(60))
     with pytest.raises(InDoubt):
         await charge(journal, caller)
     await journal.stop()
