@@ -183,9 +183,7 @@ def _grid_task(task: GridTask, limits: ImageLimits) -> Task:
     image = grid_image(task.body, limits, field="task.body")
     width, _ = check_header(image, limits)
     for name, got in (("rows", task.rows), ("columns", task.columns)):
-        if got not in (None, TILES[width]):
-            allowed = f"{TILES[width]}, which a picture of {width}x{width} pixels has, or nothing"
-            raise InvalidField(f"task.{name}", got=str(got), allowed=allowed)
+        _check_has(f"task.{name}", got, TILES[width], width)
     return Task(Kind.GRID, (image,), options, task.confidence)
 
 
@@ -194,11 +192,15 @@ def _complex_task(task: ComplexImageTask, limits: ImageLimits) -> Task:
     options = grid_options(asked, None, field="task.metadata")
     image = grid_image(task.images_base64[0], limits, field="task.imagesBase64[0]")
     width, _ = check_header(image, limits)
-    has = f"{TILES[width]}x{TILES[width]}"
-    if task.metadata.grid not in (None, has):
-        allowed = f"{has}, which a picture of {width}x{width} pixels has, or nothing"
-        raise InvalidField("task.metadata.Grid", got=str(task.metadata.grid), allowed=allowed)
+    _check_has("task.metadata.Grid", task.metadata.grid, f"{TILES[width]}x{TILES[width]}", width)
     return Task(Kind.GRID, (image,), options, task.confidence)
+
+
+def _check_has(field: str, got: object, has: object, width: int) -> None:
+    """Raises `InvalidField` for a grid that a picture of that width does not have."""
+    if got not in (None, has):
+        allowed = f"{has}, which a picture of {width}x{width} pixels has, or nothing"
+        raise InvalidField(field, got=str(got), allowed=allowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +244,10 @@ def _solution(task: AnyTask, answer: Answer) -> dict[str, object]:
             } | confidence
         case GridAnswer():
             return _classification(answer)
-        case ClickAnswer() if isinstance(task, CoordinatesTask):
+        case ClickAnswer() if isinstance(task, CoordinatesTask | ImageToCoordinatesTask):
             points = answer.points or ((answer.point,) if answer.point else ())
-            return {"coordinates": [{"x": x, "y": y} for x, y in points]} | confidence
-        case ClickAnswer() if isinstance(task, ImageToCoordinatesTask):
-            points = answer.points or ((answer.point,) if answer.point else ())
-            return {"coordinates": [list(point) for point in points]} | confidence
+            as_pairs = isinstance(task, ImageToCoordinatesTask)
+            return {"coordinates": [[x, y] if as_pairs else {"x": x, "y": y} for x, y in points]} | confidence
         case ClickAnswer(point=(x, y)):
             solution = {"box": [x, y], "imageSize": list(answer.size), "label": answer.label} | confidence
             return solution | ({"points": [list(each) for each in answer.points]} if answer.points else {})
