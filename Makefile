@@ -6,6 +6,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
+docker := docker
 
 # When the system's Python was upgraded, what is in .venv belongs to the one before: it is made anew.
 BROKEN := $(if $(wildcard $(BIN)/pip),$(shell ($(BIN)/python -c 'import pip' >/dev/null 2>&1) || echo $(BIN)/pip))
@@ -72,8 +73,8 @@ sbom: $(VENV)/.audit  ## build/sbom.json: what a server is made of, in CycloneDX
 	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json build/sbom
 	@rm -rf build/sbom build/lib build/bdist.*  # else the next build would take old modules along
 
-image:  ## the container image "legible", with Docker
-	@docker build --tag legible .
+image:  ## [docker=podman] — the container image "legible"
+	@$(docker) build --tag legible .
 
 train: $(if $(wildcard training/$(k)/train.py),$(VENV)/.train)  ## k=KIND [args="..."] — train further and export the weights; needs the extra `train`, with PyTorch
 	$(if $(wildcard training/$(k)/train.py),,$(error Say which: make train k=text))
