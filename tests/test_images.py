@@ -82,14 +82,18 @@ def test_frames_that_outgrow_the_first_are_left_out(monkeypatch: pytest.MonkeyPa
     assert len(flattened) == 1
 
 
+@pytest.mark.parametrize("form", ["JPEG", "MPO"])
 @pytest.mark.parametrize(("orientation", "corner"), [(1, (0, 0)), (3, (-1, -1)), (6, (0, -1)), (8, (-1, 0))])
-def test_a_photo_is_turned_as_its_camera_was_held(orientation: int, corner: tuple[int, int]) -> None:
+def test_a_photo_is_turned_as_its_camera_was_held(
+    form: str, orientation: int, corner: tuple[int, int]
+) -> None:
     image = Image.new("RGB", (64, 32), "white")
     image.paste((0, 0, 0), (0, 0, 16, 16))
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     data = BytesIO()
-    image.save(data, "JPEG", exif=exif)
+    further = {"save_all": True, "append_images": [image]} if form == "MPO" else {}
+    image.save(data, form, exif=exif, **further)
     picture = decode(data.getvalue())
     assert picture.rgb[corner].max() < 40
     assert check_header(data.getvalue()) == (picture.rgb.shape[1], picture.rgb.shape[0])

@@ -16,6 +16,10 @@ from PIL import ExifTags, Image, ImageSequence
 from legible.errors import EmptyImage, ImageTooLarge, InvalidImage
 from legible.tasks import DEFAULT_LIMITS, ImageLimits
 
+# What Pillow warns of is either refused here or of no interest. Not `catch_warnings`, which in several
+# threads may leave the warnings of everybody off.
+warnings.filterwarnings("ignore", module=r"PIL\b")
+
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 MAX_FRAMES = 32
 ANIMATED = ("GIF", "PNG", "WEBP")  # further pictures of a JPEG are other views of it, for cameras
@@ -27,6 +31,7 @@ MAX_EXIF_BYTES = 65_536  # what one segment of a JPEG holds
 MAX_RUN_BYTES = 256 * 1024  # of a BMP in run-length, which Pillow reads in Python
 PNG_MAGIC, JPEG_MAGIC, SCAN = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\xff\xda"
 GIF_MAGIC, EXTENSION, FRAME_OR_END = (b"GIF87a", b"GIF89a"), 0x21, b",;"
+PHOTOS = ("JPEG", "MPO")  # the latter has further views behind the first, as phones write
 # What undoes each orientation of a photo; browsers show it so.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -84,13 +89,11 @@ def _opened(data: bytes, limits: ImageLimits, field: str) -> Iterator[Image.Imag
         raise ImageTooLarge(field, got=f"{len(data)} bytes", allowed=f"at most {limits.max_bytes} bytes")
     _check_parts(data, field)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # Twice as many pixels is where Pillow stops, in the later frames of a GIF too: they may grow it.
-            Image.MAX_IMAGE_PIXELS = limits.max_pixels
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _check_size(image.size, limits, field)
-                yield image
+        # Twice as many pixels is where Pillow stops, in the later frames of a GIF too: they may grow it.
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(image.size, limits, field)
+            yield image
     except InvalidImage:
         raise
     except Image.DecompressionBombError as error:
@@ -177,7 +180,7 @@ def _allowed_size(limits: ImageLimits) -> str:
 
 def _orientation(image: Image.Image) -> int:
     """How a camera was held: 1 to 8 of Exif 2.32; 1 for what is no photo of one, or says nothing sensible."""
-    if image.format != "JPEG" or "exif" not in image.info:
+    if image.format not in PHOTOS or "exif" not in image.info:
         return 1
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))

@@ -4,10 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from legible.cli.assess import interval, judge
 from legible.cli.common import Failure
-from legible.tasks import Kind
+from legible.tasks import Answer, ClickAnswer, SliderAnswer, TextAnswer
 from tests.commands import Legible
 
 SAMPLES = Path(__file__).parents[1] / "recognizers" / "samples"
@@ -54,13 +55,63 @@ def test_designs_are_told_apart_in_words_and_on_a_page(bare: Legible, challenge:
     assert "expects to read" in html
 
 
-def test_a_gap_may_be_five_pixels_off_and_a_word_in_another_case() -> None:
-    assert judge(Kind.SLIDER, "105", "100") is True
-    assert judge(Kind.SLIDER, "106", "100") is False
-    assert judge(Kind.TEXT, "aBc", "ABC") is True
-    assert judge(Kind.TEXT, "abc", None) is None
-    with pytest.raises(Failure, match="left edge"):
-        judge(Kind.SLIDER, "105", "left")
+SLIDER = SliderAnswer((105, 20, 44, 44), 0.9)
+POINT = ClickAnswer("", 0.9, (300, 200), point=(259, 211))
+POINTS = ClickAnswer("", 0.9, (300, 200), point=(30, 40), points=((30, 40), (200, 90)))
+TILES = ClickAnswer("", 0.9, (100, 100), objects=(True, False, True))
+
+
+@pytest.mark.parametrize(
+    ("answer", "want", "right"),
+    [
+        (SLIDER, "100", True),
+        (SLIDER, "99", False),
+        (TextAnswer("aBc", 0.9), "ABC", True),
+        (TextAnswer("abc", 0.9), None, None),
+        (POINT, "260 210", True),
+        (POINT, "260, 230", False),
+        (POINTS, "201 91, 31 41", True),
+        (POINTS, "201 91", False),
+        (POINTS, "201 91, 201 91", False),
+        (TILES, "2,0", True),
+        (TILES, "0 1", False),
+        (TILES, "", False),
+    ],
+)
+def test_a_place_may_be_some_pixels_off_and_a_word_in_another_case(
+    answer: Answer, want: str | None, right: bool | None
+) -> None:
+    assert judge(answer, want) is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "want", "says"),
+    [
+        (SLIDER, "left", "left edge"),
+        (SLIDER, "", "left edge"),
+        (POINT, "260", "x and y"),
+        (TILES, "a", "from 0"),
+    ],
+)
+def test_what_is_no_right_answer_is_named(answer: Answer, want: str, says: str) -> None:
+    with pytest.raises(Failure, match=says):
+        judge(answer, want)
+
+
+def test_pictures_of_which_none_fits_are_read_so(bare: Legible, tmp_path: Path) -> None:
+    Image.new("RGB", (100, 100), "skyblue").save(tmp_path / "sky.png")
+    (tmp_path / "labels.tsv").write_text("sky.png\t\n")
+    said = bare(
+        "assess", tmp_path, "--kind", "click", "--question", "each image containing a bus", "--json"
+    ).json
+    assert (said["readings"][0]["read"], said["readings"][0]["right"]) == ("", True)
+
+
+def test_a_picture_that_a_list_above_its_folder_names_is_read_once(bare: Legible, challenge: Path) -> None:
+    (challenge / "labels.tsv").write_text("new/0.png\tHDVFJ\t\t\n")
+    said = bare("assess", challenge, "--kind", "text", "--json").json
+    assert (said["pictures"], said["labelled"]) == (16, 9)
+    assert said["readings"][0]["label"] == "HDVFJ"
 
 
 def test_other_kinds_are_read_too(bare: Legible, tmp_path: Path) -> None:

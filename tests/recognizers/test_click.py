@@ -303,6 +303,15 @@ def test_tiles_that_could_be_anything_are_refused_unless_a_threshold_is_given() 
     assert decode_tiles(evidence, "", (128, 128), threshold=0.2).objects == (True,) * 9
 
 
+def test_the_confidence_of_tiles_is_that_of_the_ones_chosen() -> None:
+    evidence = np.array([1.2, 1.2, -9], np.float32)
+    few, usual = (decode_tiles(evidence, "", (128, 128), threshold=least) for least in (0.9, 0.5))
+    assert few.objects == (False, False, False)
+    assert usual.objects == (True, True, False)
+    assert few.confidence < usual.confidence
+    assert decode_tiles(np.array([-10], np.float32), "", (128, 128), threshold=0.0).confidence < 0.001
+
+
 def test_what_the_grid_has_a_label_for_is_asked_of_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "likelihoods", lambda tensor, label: np.full(len(tensor), 9, np.float32))
     answer = ask("Please click each image containing a motorcycle", *[plain(128, 128)] * 3)
@@ -337,13 +346,17 @@ def test_a_named_thing_is_found_among_tiles() -> None:
 # ---- names ---------------------------------------------------------------------------
 
 
-@given(st.lists(st.floats(-20, 20, width=32), min_size=2, max_size=12), st.integers(1, 3))
+@given(st.lists(st.floats(-20, 20, width=32), min_size=3, max_size=12), st.integers(1, 3))
 def test_the_likeliest_objects_come_first(evidence: list[float], count: int) -> None:
     choice = likeliest(np.array(evidence, np.float32), count)
     chosen = [evidence[i] for i in choice.objects]
     assert chosen == sorted(evidence, reverse=True)[:count]
     others = sorted(evidence, reverse=True)[count:]
     assert choice.margin <= chosen[-1] - max(others, default=0) + 1e-3
+
+
+def test_fewer_than_are_asked_for_are_not_chosen() -> None:
+    assert likeliest(np.array([3, 2], np.float32), 3).objects == ()
 
 
 def test_two_that_are_as_likely_leave_no_margin() -> None:

@@ -270,6 +270,17 @@ def test_difference_is_shared_out_among_places() -> None:
     assert sum(place.probability for place in places) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_beside_the_whole_photo_the_piece_is_told_from_its_gap(seed: int) -> None:
+    whole = photo(seed=seed)
+    background = whole.copy()
+    background[33:77, 201:245] //= 3
+    background[33:77, 12:56] = whole[33:77, 201:245]
+    answer = read(encoded(background), encoded(whole))
+    assert (answer.box[0], answer.piece_x) == (201, 12)
+    assert answer.confidence > 0.9
+
+
 @settings(deadline=None)
 @given(
     st.integers(2, 60),

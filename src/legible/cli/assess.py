@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import itertools
 import math
 import os
 import statistics
@@ -19,11 +20,12 @@ from rich.progress import Progress
 from legible.cli.common import Failure, Json, print_json, print_table
 from legible.cli.read import QuestionOption, in_words, options_of
 from legible.errors import RecognitionFailed, Refusal
-from legible.tasks import Answer, Kind, Task
+from legible.tasks import Answer, ClickAnswer, GridAnswer, Kind, SliderAnswer, Task
 
 LABELS = "labels.tsv"
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
 NEAR_PX = 5  # a slider's gap is found when its left edge is at most so far off
+NEAR_POINT_PX = 15  # an object is hit when what to click is at most so far from the right point
 LEAST = (0.0, 0.3, 0.5, 0.7, 0.9)  # confidences to answer from
 BROKEN = 0.01  # Bursztein, Martin and Mitchell, "Text-based CAPTCHA Strengths and Weaknesses", 2011
 THUMBNAIL_PX = 320
@@ -91,13 +93,14 @@ def assess(
 ) -> None:
     """Tell how legible a challenge of yours is to a machine: how many of its pictures are read, and which.
 
-    Right answers are written as `legible read` prints them. The case of letters does not count, and the
-    gap of a slider may be 5 pixels off.
+    Right answers are written as `legible read` prints them. The case of letters does not count, the gap of
+    a slider may be 5 pixels off, and a point to click 15.
     """
     options = options_of(kind, question, None)
     pictures = list(challenge(folder))
-    # A grid's threshold would choose its tiles; elsewhere the likeliest answer is wanted, however unsure.
-    threshold = None if kind is Kind.GRID else 0.0
+    # Where there are tiles to choose, a threshold would choose them; elsewhere the likeliest answer is
+    # wanted, however unsure.
+    threshold = None if kind is Kind.GRID or _is_about_tiles(kind, question) else 0.0
     readings = asyncio.run(
         read_all([(each, Task(kind, (_bytes(each.file),), options, threshold)) for each in pictures])
     )
@@ -109,15 +112,29 @@ def assess(
         write_page(folder, readings, output)
 
 
+def _is_about_tiles(kind: Kind, question: str | None) -> bool:
+    if kind is not Kind.CLICK:
+        return False
+    # Imported here, so that the other commands start without ONNX Runtime.
+    from legible.recognizers.click.questions import parse
+    from legible.recognizers.click.wordings import Rule
+
+    asked = parse(question or "")
+    return asked is not None and asked.rule is Rule.NAMED_TILES
+
+
 def challenge(folder: Path) -> Iterable[Picture]:
     """The pictures in `folder` and in the folders in it. Raises `Failure` where there are none."""
     if not folder.is_dir():
         raise Failure(f"{folder} is no folder: name one with pictures of the challenge.")
     folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
-    found = [picture for each in folders for picture in _of(each)]
+    # What a labels.tsv has named is not found again in its own folder.
+    found: dict[Path, Picture] = {}
+    for picture in (picture for each in folders for picture in _of(each)):
+        found.setdefault(picture.file.resolve(), picture)
     if not found:
         raise Failure(f"{folder} holds no picture ({', '.join(sorted(PICTURES))}): name a folder that does.")
-    return found
+    return list(found.values())
 
 
 def _of(folder: Path) -> list[Picture]:
@@ -133,7 +150,9 @@ def _of(folder: Path) -> list[Picture]:
         if not rest or not (folder / name).is_file():
             wrong = "has no tab and right answer" if not rest else f"names {name}, which is not there"
             raise Failure(f"{labels}: line {number} {wrong}; write: file, tab, right answer.")
-        pictures.append(Picture(folder / name, rest[-1].strip()))
+        # The last that says something: spreadsheets write empty columns.
+        want = next((each.strip() for each in reversed(rest) if each.strip()), "")
+        pictures.append(Picture(folder / name, want))
     return pictures
 
 
@@ -167,9 +186,7 @@ async def read_all(asked: Sequence[tuple[Picture, Task]]) -> list[Reading]:
                     raise Failure(f"{picture.file}: {refusal}") from None
                 finally:
                     bar.advance(line)
-            return Reading(
-                picture, answer, answer.confidence, judge(task.kind, in_words(answer), picture.want)
-            )
+            return Reading(picture, answer, answer.confidence, judge(answer, picture.want))
 
         try:
             return await asyncio.gather(*(one(*each) for each in asked))
@@ -177,18 +194,39 @@ async def read_all(asked: Sequence[tuple[Picture, Task]]) -> list[Reading]:
             await engine.stop()
 
 
-def judge(kind: Kind, said: str, want: str | None) -> bool | None:
-    """Whether what was said, as `legible read` prints it, is what is wanted; None where nobody knows."""
+def judge(answer: Answer, want: str | None) -> bool | None:
+    """Whether the answer is what is wanted, as `legible read` prints it; None where nobody knows. Raises
+    `Failure` for what is no right answer of that kind."""
     if want is None:
         return None
-    if kind is Kind.SLIDER:
-        try:
-            return abs(float(said) - float(want)) <= NEAR_PX
-        except ValueError:
-            raise Failure(
-                f"{want!r} is no right answer of a slider: write the gap's left edge in pixels."
-            ) from None
-    return said.lower() == want.lower()
+    match answer:
+        case SliderAnswer(box=(x, *_)):
+            edges = _numbers(want or "none", 1, "a slider", "the gap's left edge in pixels")
+            return all(abs(x - edge) <= NEAR_PX for (edge,) in edges)
+        case ClickAnswer(point=tuple() as point, points=points):
+            wanted, said = (
+                _numbers(want, 2, "a click", "x and y in pixels, of each point"),
+                points or (point,),
+            )
+            return len(said) == len(wanted) and any(
+                all(math.dist(one, other) <= NEAR_POINT_PX for one, other in zip(said, order, strict=True))
+                for order in itertools.permutations(wanted)
+            )
+        case GridAnswer(objects=tiles):
+            return {(tile,) for tile in tiles} == set(_numbers(want, 1, "a grid", "its tiles, from 0"))
+        case ClickAnswer(objects=objects):
+            fits = {(index,) for index, fit in enumerate(objects) if fit}
+            return fits == set(_numbers(want, 1, "a click", "the pictures that fit, from 0"))
+    return in_words(answer).lower() == want.lower()
+
+
+def _numbers(want: str, size: int, kind: str, what: str) -> list[tuple[float, ...]]:
+    """The numbers that are written there, so many at a time."""
+    numbers = map(float, want.replace(",", " ").split())
+    try:
+        return list(zip(*[numbers] * size, strict=True))
+    except ValueError:
+        raise Failure(f"{want!r} is no right answer of {kind}: write {what}.") from None
 
 
 def interval(right: float, n: int) -> tuple[float, float]:

@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from legible.recognizers.click.nouns import noun_of
-from legible.recognizers.click.wordings import COUNTS, MEASURES, POINT, TABLE, TILES, Rule
+from legible.recognizers.click.wordings import COUNTS, MEASURES, OTHERS, POINT, TABLE, TILES, Rule
 
 # Small letters of other scripts that look like Latin ones: published prompts hide them in words to defeat
 # look-ups.
@@ -18,7 +18,7 @@ _POLITE = re.compile(r"^(?:p?lease|kindly|now|first|then|请您?|麻烦)\s*")
 _CHINESE = "\u4e00-\u9fff"
 _CHINESE_GAP = re.compile(rf"(?<=[{_CHINESE}])\s+(?=[{_CHINESE}])")
 _ARTICLE = re.compile(
-    rf"^[一两二三四几1-4] ?[{MEASURES}]|^(?:一(?!样)|任何)"
+    rf"^[一两二三四几这那1-4] ?[{MEASURES}]|^(?:一(?!样)|任何)"
     r"|^(?:(?:an?|the|some|any|both|two|three|four|[2-4])\s+)+"
 )
 
@@ -48,16 +48,20 @@ def fold(text: str) -> str:
 def parse(text: str) -> Question | None:
     """What the question asks; None for a wording that we do not know."""
     folded = fold(text)
-    count = next((number for number, pattern in COUNTS if pattern.search(folded)), None)
     for rule, pattern in TABLE:
         if pattern.search(folded):
-            return Question(rule, None, count)
+            return Question(rule, None, _count(OTHERS.sub(" ", folded) if rule is Rule.ODD else folded))
+    count = _count(folded)
     for patterns, rule in ((TILES, Rule.NAMED_TILES), (POINT, Rule.NAMED_POINT)):
         for pattern in patterns:
             found = pattern.match(folded)
             if found:
                 return _thing(rule, found["thing"], count)
     return None
+
+
+def _count(folded: str) -> int | None:
+    return next((number for number, pattern in COUNTS if pattern.search(folded)), None)
 
 
 def _thing(rule: Rule, words: str, count: int | None) -> Question:

@@ -25,7 +25,10 @@ def look_for(noun: str, picture: Picture, canvas: Canvas, count: int) -> Reading
 
 def likeliest(evidence: Floats, count: int) -> Choice:
     """The `count` with the most evidence; the margin is how far the last leads all others together, or
-    nothing where there are none: under 0 where one of them is likelier to be right than it."""
+    nothing where there are none: under 0 where one of them is likelier to be right than it. None are chosen
+    where there are not as many."""
+    if len(evidence) < count:
+        return Choice((), 0.0)
     order = np.argsort(-evidence, kind="stable")
     chosen, others = order[:count], order[count:]
     following = float(np.logaddexp.reduce(evidence[others].astype(np.float64))) if len(others) else 0.0

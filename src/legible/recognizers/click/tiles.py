@@ -71,7 +71,8 @@ def decode_tiles(
     """From (n,) log likelihood ratios to which pictures fit."""
     odds = np.exp(np.clip(evidence.astype(np.float64), -30, 30)) * SHARE / (1 - SHARE)
     chances = odds / (1 + odds)
-    sure = float(np.prod(np.maximum(chances, 1 - chances)))
+    fits = chances >= (0.5 if threshold is None else threshold)
+    sure = float(np.prod(np.where(fits, chances, 1 - chances)))
     if threshold is None and sure < LEAST:
         raise RecognitionFailed(
             f"which pictures fit could not be told with enough confidence: "
@@ -79,6 +80,5 @@ def decode_tiles(
             confidence=sure,
             threshold=LEAST,
         )
-    fits = tuple(bool(chance >= (0.5 if threshold is None else threshold)) for chance in chances)
     confidences = tuple(round(float(chance), 4) for chance in chances)
-    return ClickAnswer(label, round(sure, 4), size, objects=fits, confidences=confidences)
+    return ClickAnswer(label, round(sure, 4), size, objects=tuple(map(bool, fits)), confidences=confidences)

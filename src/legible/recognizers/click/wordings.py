@@ -42,9 +42,13 @@ _ZH_THING = "(?:图|物|对象|形|元素|动物|圆|项|东西|那个|一个|�
 # Of any kind: where sizes are compared, a circle is not just a thing.
 _WHATEVER = "(?:object|item|element|entity|icon|shape|image|picture|symbol|figure|thing|one|animal)s?"
 _ZH_WHATEVER = "(?:图|物|对象|形|元素|动物|项|东西|那个|一个)"
+_ZH_PICK = (
+    "^(?:点击|选择|选出|找出|单击|点选|找到|在?(?:图|图片|图像|画面|场景)[中里]|所有|物体|中|的|[一1][个只])*"
+)
 _PICK = r"^(?:(?:find|click|select|choose|tap|identify|pick|mark|locate|and|on|out|all|the|center|of|in)\s)+"
 _WHERE = rf"(?: (?:in the (?:image|picture|scene)|of (?:all|them|these|all the {_WHATEVER})))?$"
 _COMPARED = rf"(?:of (?:the |all (?:the )?)?)?{_WHATEVER}"
+_ZH_SIZED = rf"(?:[一1]个)?{_ZH_WHATEVER}(?:体|品|案|形|标|像|片)?$"
 _OTHERS = "(?: (?:in|with|to|the|others?|rest|group|set|pattern|among|here|a))*$"
 _NOT = "(?:does not|doesn't|doesnt|do not|don't)"
 
@@ -91,7 +95,17 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "示例|样本|参考|图示|所示|这个物体|这辆车|该车辆|该物体|以下图案|与显示|显示数量",
         ),
     ),
-    # Rules over objects, without a vocabulary.
+    # Rules over objects, without a vocabulary. What is not so comes before what is.
+    (
+        Rule.ODD,
+        (
+            r"\b(?:no|without(?: an?)?|(?:not|n't) have (?:an? |its |any )?)\s*"
+            r"(?:matching|identical|similar|duplicate|twin)\b",
+            r"(?:\bnot|n't|\bnever) (?:appears?|looks?|seen) (?:twice|alike|the same)\b",
+            r"(?:\bnot|n't) (?:of |in )?(?:the )?same colou?r",
+            "不完全(?:相同|一样)|没有(?:完全)?(?:相同|一样|一模一样)的|不是?(?:相同|同一种|同一个|同样|一种)的?颜色",
+        ),
+    ),
     (
         Rule.UNIFORM,
         (
@@ -149,8 +163,11 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "比.+(?:大|小|轻|重|贵|便宜|快|慢)",
         ),
     ),
-    (Rule.LARGEST, (rf"{_PICK}(?:largest|biggest) {_COMPARED}{_WHERE}", "最大的?" + _ZH_WHATEVER)),
-    (Rule.SMALLEST, (rf"{_PICK}(?:smallest|littlest|tiniest) {_COMPARED}{_WHERE}", "最小的?" + _ZH_WHATEVER)),
+    (Rule.LARGEST, (rf"{_PICK}(?:largest|biggest) {_COMPARED}{_WHERE}", rf"{_ZH_PICK}最大的?{_ZH_SIZED}")),
+    (
+        Rule.SMALLEST,
+        (rf"{_PICK}(?:smallest|littlest|tiniest) {_COMPARED}{_WHERE}", rf"{_ZH_PICK}最小的?{_ZH_SIZED}"),
+    ),
     (
         Rule.REASONING,
         (
@@ -197,9 +214,14 @@ POINT = tuple(
 )
 
 # Chinese words between a number and a thing.
-MEASURES = "只个条匹辆艘架张朵座把台头"
+MEASURES = "只个条匹辆艘架张朵座把台头本棵颗块顶支件扇面盏双根枝瓶杯位名"
 # One thing that English calls a pair.
 PAIRED = "glasses|sunglasses|scissors|pants|trousers|jeans|shorts|headphones|binoculars|pliers|goggles"
+# How many the others are, or all of them, in a question for the one that is not like them.
+OTHERS = re.compile(
+    r"\b(?:others?|of the|of these|among the|these|remaining) (?:two|three|four|[2-4])\b|\bpairs?\b"
+    rf"|(?:其[他它余]|另外|剩下|剩余)的?[两二三四2-4] ?[{MEASURES}]"
+)
 # How many are asked for, when a question says.
 COUNTS: tuple[tuple[int, re.Pattern[str]], ...] = (
     (

@@ -8,7 +8,18 @@ LABELS: dict[str, tuple[str, ...]] = {
     "/m/0pg52": ("taxis", "taxi", "出租车", "计程车", "的士", "計程車", "出租車"),
     "/m/01bjv": ("bus", "buses", "巴士", "公交车", "公共汽车", "公車", "公交車"),
     "/m/02yvhj": ("school bus", "school buses", "校车", "校車", "校巴"),
-    "/m/04_sv": ("motorcycles", "motorcycle", "motorbikes", "motorbike", "摩托车", "摩托車", "機車"),
+    "/m/04_sv": (
+        "motorcycles",
+        "motorcycle",
+        "motorbikes",
+        "motorbike",
+        "摩托车",
+        "摩托車",
+        "機車",
+        "机车",
+        "电单车",
+        "電單車",
+    ),
     "/m/013xlm": ("tractors", "tractor", "拖拉机", "拖拉機"),
     "/m/01jk_4": ("chimneys", "chimney", "烟囱", "煙囪"),
     "/m/014xcs": (
@@ -23,6 +34,8 @@ LABELS: dict[str, tuple[str, ...]] = {
         "过街人行道",
         "行人穿越道",
         "斑馬線",
+        "行人過路處",
+        "行人过路处",
     ),
     "/m/015qff": ("traffic lights", "traffic light", "红绿灯", "交通灯", "交通信号灯", "紅綠燈", "交通燈"),
     "/m/0199g": ("bicycles", "bicycle", "bikes", "bike", "自行车", "单车", "自行車", "腳踏車", "單車"),
@@ -67,12 +80,20 @@ def _in_a_sentence(name: str) -> str:
     which many other words end or begin with, counts only where nothing but the sentence is beside it."""
     if name.isascii():
         return rf"(?<![a-z]){name}(?![a-z])"
-    return name if len(name) > 1 else rf"(?:(?<=[含有示是击择出擊擇])|(?<!{_HAN})){name}(?:(?=的)|(?!{_HAN}))"
+    return (
+        name
+        if len(name) > 1
+        else rf"(?:(?<=[含有示是击择出擊擇选選带帶的])|(?<!{_HAN})){name}(?:(?=的)|(?!{_HAN}))"
+    )
 
 
 _NAMES = re.compile("|".join(map(_in_a_sentence, _LONGEST_FIRST)))
 # Before the name: asked for what does not show it, the tiles that do would be the wrong ones.
-_NEGATION = re.compile(r"(?:\b(?:without|except|no|not)|n't)\b[a-z ]{0,20}$|(?:不|没有|沒有|除了)\w{0,4}$")
+_NEGATION = re.compile(
+    r"(?:\b(?:without|except|excluding|lacking|no|not|other than|free of|(?:all|every|any)(?:thing)? but)"
+    r"|n't)\b[a-z ]{0,20}$|(?:不|没有|沒有|除|无|無|非(?!常))\w{0,4}$"
+)
+_EXCEPTED = re.compile("以外|之外")  # after it
 
 
 def label_of(question: str) -> str | None:
@@ -84,9 +105,12 @@ def label_of(question: str) -> str | None:
     # Programs write names as fire_hydrant and school-bus.
     asked = " ".join(re.split(r"[\s_-]+", asked.lower().replace("\u2019", "'"))).strip()
     matches = list(_NAMES.finditer(asked))
-    if len({_BY_NAME[match[0]] for match in matches}) != 1 or _NEGATION.search(asked[: matches[0].start()]):
+    if len({_BY_NAME[match[0]] for match in matches}) != 1:
         return None
-    return _BY_NAME[matches[0][0]]
+    first = matches[0]
+    if _NEGATION.search(asked[: first.start()]) or _EXCEPTED.match(asked, first.end()):
+        return None
+    return _BY_NAME[first[0]]
 
 
 def known_labels() -> str:

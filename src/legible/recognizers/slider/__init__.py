@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from legible import images
 from legible.errors import InvalidImage, RecognitionFailed
 from legible.images import Picture
-from legible.recognizers.slider.compare import changed
+from legible.recognizers.slider.compare import changed, without_piece
 from legible.recognizers.slider.decode import decode, decode_changed, decode_places, found
 from legible.recognizers.slider.match import match
 from legible.recognizers.slider.model import closer, finder, ranker
@@ -59,7 +59,8 @@ def _whole(background: Picture, picture: Picture, threshold: float | None) -> Sl
             got="the same picture as the background",
             allowed="the picture of the piece, or the photo without its gap",
         )
-    return decode_changed(places, ranker().calibration.threshold if threshold is None else threshold)
+    limit = ranker().calibration.threshold if threshold is None else threshold
+    return decode_changed(*without_piece(background.rgb, picture.rgb, places), limit)
 
 
 def _two(background: Picture, part: Piece, picture: Picture, threshold: float | None) -> SliderAnswer:

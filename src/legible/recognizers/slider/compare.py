@@ -45,6 +45,43 @@ def changed(background: NDArray[np.uint8], whole: NDArray[np.uint8]) -> list[Pla
     return sorted(clear, key=lambda place: -place.probability)[:5]
 
 
+def without_piece(
+    background: NDArray[np.uint8], whole: NDArray[np.uint8], places: list[Place]
+) -> tuple[list[Place], int | None]:
+    """Those places without the one where the piece lies, and its left edge: the likeliest other one of its
+    rows and size is the gap, since what the whole photo has there is what the background shows here."""
+    if len(places) > 1 and _alike(places[0], places[1]):
+        moved, gap, piece = min(
+            (
+                (
+                    _distance(background, piece, whole, gap) / _distance(background, piece, whole, piece),
+                    gap,
+                    piece,
+                )
+                for piece, gap in (places[:2], places[1::-1])
+            ),
+            key=lambda each: each[0],
+        )
+        if moved < 1:
+            return [Place(gap.box, gap.probability + piece.probability), *places[2:]], int(piece.box[0])
+    return places, None
+
+
+def _alike(one: Place, other: Place) -> bool:
+    """Whether two places have the same rows and size, but for what `changed` may be off."""
+    return all(abs(a - b) <= JOIN for a, b in zip(one.box[1:], other.box[1:], strict=True))
+
+
+def _distance(background: NDArray[np.uint8], here: Place, whole: NDArray[np.uint8], there: Place) -> float:
+    """How far, in levels, what the background shows in one place is from what the photo has in another."""
+    width, height = (int(min(sides)) for sides in zip(here.box[2:], there.box[2:], strict=True))
+    one, other = (
+        picture[int(y) : int(y) + height, int(x) : int(x) + width].astype(np.float32)
+        for picture, (x, y, *_) in ((background, here.box), (whole, there.box))
+    )
+    return float(np.abs(one - other).mean())
+
+
 def _stands_out(place: Place, difference: NDArray[np.uint8]) -> bool:
     x, y, w, h = (int(side) for side in place.box)
     inside = float(difference[y : y + h, x : x + w].sum())

@@ -83,12 +83,11 @@ def _whole(box: list[int]) -> Box:
     return x, y, width, height
 
 
-def decode_changed(places: list[Place], threshold: float) -> SliderAnswer:
+def decode_changed(places: list[Place], piece_x: int | None, threshold: float) -> SliderAnswer:
     """The gap where the picture differs from the whole photo; raises `RecognitionFailed` under the
     threshold."""
-    return _answer(
-        places, Calibration(threshold=threshold), None, None, "the two pictures do not differ in one place"
-    )
+    nothing = "the two pictures do not differ in one place"
+    return _answer(places, Calibration(threshold=threshold), None, piece_x, nothing)
 
 
 def _answer(
