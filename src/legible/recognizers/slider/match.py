@@ -63,7 +63,7 @@ def match(background: Pixels, piece: Piece, rows_agree: bool) -> Match:
     `rows_agree`: the gap is in the rows of the background in which the piece is in its own picture.
     """
     size = background.shape[1], background.shape[0]
-    background, piece, scale = _smaller(background, piece)
+    background, piece = _smaller(background, piece)
     if piece.mask.shape[0] > background.shape[0] or piece.mask.shape[1] > background.shape[1]:
         return Match(np.zeros((0, 4), np.int64), np.zeros((0, 0), np.float32))
     padded = _framed(background, cv2.BORDER_REPLICATE)
@@ -81,17 +81,18 @@ def match(background: Pixels, piece: Piece, rows_agree: bool) -> Match:
     features = np.concatenate(
         [features, np.stack([rows, np.full(len(places), rows_agree), sizes, own], 1)], 1
     )
+    # Not the scale that was wanted: sides are whole numbers.
+    scale = np.array(size) / background.shape[1::-1]
     return Match(_boxes(places, piece, scale, size), _relative(features).astype(np.float32))
 
 
-def _smaller(background: Pixels, piece: Piece) -> tuple[Pixels, Piece, float]:
-    """Both pictures at the size they are matched at; multiply its coordinates with the third to get those
-    sent."""
+def _smaller(background: Pixels, piece: Piece) -> tuple[Pixels, Piece]:
+    """Both pictures at the size they are matched at."""
     height, width = background.shape[:2]
     scale = min((width * height / MAX_AREA) ** 0.5, min(piece.mask.shape) / SMALLEST)
     scale = max(scale, (width * height / HARD_AREA) ** 0.5)
     if scale <= 1.2:
-        return background, piece, 1.0
+        return background, piece
     small = cv2.resize(
         background, (round(width / scale), round(height / scale)), interpolation=cv2.INTER_AREA
     )
@@ -102,11 +103,12 @@ def _smaller(background: Pixels, piece: Piece) -> tuple[Pixels, Piece, float]:
     shrunk = Piece(
         rgb, mask, round(piece.x / scale), round(piece.y / scale), round(piece.height / scale), piece.outlined
     )
-    return small, shrunk, scale  # type: ignore[return-value]
+    return small, shrunk  # type: ignore[return-value]
 
 
-def _boxes(places: Places, piece: Piece, scale: float, size: tuple[int, int]) -> Places:
-    """Corners and sizes in pixels of the background that was sent, which is `size` wide and high."""
+def _boxes(places: Places, piece: Piece, scale: NDArray[np.float64], size: tuple[int, int]) -> Places:
+    """Corners and sizes in pixels of the background that was sent, which is `size` wide and high, `scale`
+    (x, y) times as large as the one that was matched."""
     height, width = piece.mask.shape
     first = np.rint(places * scale)
     last = np.minimum(np.rint((places + np.array([width, height])) * scale), size)
