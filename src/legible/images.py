@@ -51,11 +51,12 @@ FILL, LONE = 0xFF, (0x01, *range(0xD0, 0xD9))  # markers of a JPEG without a len
 class Picture:
     """A decoded picture: `rgb` (H, W, 3) uint8 flattened on white, `alpha` (H, W) uint8 or None,
     and for an animation
-    `frames`: up to 32 flattened (H, W, 3) frames, the first of which is `rgb`."""
+    `frames`: up to 32 flattened (H, W, 3) frames, the first of which is `rgb`, with their `alphas`."""
 
     rgb: NDArray[np.uint8]
     alpha: NDArray[np.uint8] | None = None
     frames: tuple[NDArray[np.uint8], ...] = ()
+    alphas: tuple[NDArray[np.uint8] | None, ...] = ()
 
 
 def decode(data: bytes, limits: ImageLimits = DEFAULT_LIMITS, *, field: str = "image") -> Picture:
@@ -205,7 +206,9 @@ def _pixels(image: Image.Image, limits: ImageLimits, field: str) -> Picture:
     if (orientation := _orientation(image)) in TURNS:
         turned = Image.fromarray(rgb).transpose(TURNS[orientation])
         return Picture(np.asarray(turned))
-    return Picture(rgb, alpha, tuple(each for each, _ in frames) if len(frames) > 1 else ())
+    if len(frames) == 1:
+        return Picture(rgb, alpha)
+    return Picture(rgb, alpha, *zip(*frames, strict=True))
 
 
 def _flatten(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:

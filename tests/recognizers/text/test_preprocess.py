@@ -1,9 +1,12 @@
 """From a picture to what the network sees."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from legible.images import Picture
+from legible.images import Picture, decode
 from legible.recognizers.text.preprocess import (
     HEIGHT,
     STEPS,
@@ -69,11 +72,25 @@ def test_an_animation_shows_every_character_at_once() -> None:
     frames = [page() for _ in range(3)]
     for i, frame in enumerate(frames):
         frame[20:40, 10 + 50 * i : 30 + 50 * i] = 0
-    merged = flatten(Picture(frames[0], None, tuple(frames)))
+    merged = flatten(Picture(frames[0], None, tuple(frames), (None,) * 3))
     assert all((merged[30, 15 + 50 * i] == 0).all() for i in range(3))
     inverted = tuple(255 - frame for frame in frames)
-    merged = flatten(Picture(inverted[0], None, inverted))
+    merged = flatten(Picture(inverted[0], None, inverted, (None,) * 3))
     assert all((merged[30, 15 + 50 * i] == 255).all() for i in range(3))
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG"])
+@pytest.mark.parametrize(("ink", "ground"), [(255, 0), (0, 255)])
+def test_an_animation_on_a_transparent_ground_keeps_its_ink(form: str, ink: int, ground: int) -> None:
+    frames = [np.zeros((60, 160, 4), np.uint8) for _ in range(3)]
+    for i, frame in enumerate(frames):
+        frame[20:40, 10 + 50 * i : 30 + 50 * i] = ink, ink, ink, 255
+    first, *others = map(Image.fromarray, frames)
+    data = BytesIO()
+    first.save(data, form, save_all=True, append_images=others, duration=90, disposal=2)
+    merged = flatten(decode(data.getvalue()))
+    assert all((merged[30, 15 + 50 * i] == ink).all() for i in range(3))
+    assert (merged[5, 5] == ground).all()
 
 
 def test_white_text_on_a_transparent_ground_is_seen_in_the_alpha_channel() -> None:

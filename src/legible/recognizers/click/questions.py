@@ -15,6 +15,7 @@ TWINS = str.maketrans(
 )
 LONGEST = 300
 _POLITE = re.compile(r"^(?:p?lease|kindly|now|first|then|请您?|麻烦)\s*")
+_POLITE_AFTER = re.compile(r"\s*(?:please|thanks|thank you|谢谢)$")
 _CHINESE = "\u4e00-\u9fff"
 _CHINESE_GAP = re.compile(rf"(?<=[{_CHINESE}])\s+(?=[{_CHINESE}])")
 _ARTICLE = re.compile(
@@ -42,7 +43,7 @@ def fold(text: str) -> str:
     plain = _CHINESE_GAP.sub("", " ".join(plain.split()))
     while (polite := _POLITE.match(plain)) and polite.end():
         plain = plain[polite.end() :]
-    return plain
+    return _POLITE_AFTER.sub("", plain)
 
 
 def parse(text: str) -> Question | None:

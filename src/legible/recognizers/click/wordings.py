@@ -191,6 +191,7 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
 
 TABLE = tuple((rule, re.compile("|".join(wordings))) for rule, wordings in _TABLE)
 
+_IN_PICTURE = "(?: (?:in|on) the (?:image|picture|photo|scene))?"
 # What is left asks for a thing: "each image containing a bus", "click on the elephant".
 _VERBS = r"(?:(?:click|select|choose|pick|mark|tap|find|on|all|each|every|of|the|any)\s)+"
 TILES = tuple(
@@ -199,7 +200,8 @@ TILES = tuple(
         rf"^{_VERBS}(?:image|picture|photo|tile|square|thumbnail)s? (?:that )?"
         r"(?:containing|contains?|with|of|showing|shows?) (?P<thing>.+)$",
         "^select all (?P<thing>.+) (?:images|pictures|photos)$",
-        "^(?:点击|选择|选出|找出|点选)?(?:每张|每一张|所有|全部|每个)(?:包含|含有|带有|显示|有)(?P<thing>.+?)"
+        "^(?:点击|选择|选出|找出|点选)?(?:(?:每张|每一张|所有|全部|每个)(?:显示|有)|"
+        "(?:每张|每一张|所有|全部|每个)?(?:包含|含有|带有))(?P<thing>.+?)"
         "(?:的图像)?的?(?:图片|图像|照片|方块)$",
     )
 )
@@ -208,8 +210,9 @@ POINT = tuple(
     for pattern in (
         r"^(?:click|tap|find|select|choose|pick|locate|mark)\s(?:(?:in|on)\s)?"
         r"(?:(?:the )?cent(?:er|re) of\s)?(?:all\s)?"
-        r"(?P<thing>.+)$",
-        "^(?:点击|选择|选出|找出|单击|点选|找到)(?:[一两二三四1-9]个|所有|全部)?(?:图中|图片中)?的?(?P<thing>.+)$",
+        rf"(?P<thing>.+?){_IN_PICTURE}$",
+        "^(?:点击|选择|选出|找出|单击|点选|找到)(?:[一两二三四1-9]个|所有|全部)?"
+        "(?:(?:图|图片|图像|画面|场景)[中里])?的?(?P<thing>.+)$",
     )
 )
 

@@ -61,13 +61,28 @@ def flatten(picture: Picture) -> Pixels:
     """The one (H, W, 3) picture that holds the text: the frames of an animation merged, or what
     transparency shows."""
     if len(picture.frames) > 1:
-        return _merged(picture.frames)
+        return _merged(_on_their_ground(picture))
     if picture.alpha is None:
         return picture.rgb
     if int(picture.rgb.max()) - int(picture.rgb.min()) < 8:
         # White text on a transparent ground vanishes on white: the shape is in the alpha channel alone.
         return np.repeat(255 - picture.alpha[:, :, None], 3, axis=2)
     return _on_black(picture.rgb, picture.alpha) if _is_for_dark(picture.rgb, picture.alpha) else picture.rgb
+
+
+def _on_their_ground(picture: Picture) -> tuple[Pixels, ...]:
+    """The frames of an animation, on black if most of those that draw something were drawn for it."""
+    drawn = [
+        (rgb, alpha)
+        for rgb, alpha in zip(picture.frames, picture.alphas, strict=True)
+        if alpha is not None and alpha.any()
+    ]
+    if 2 * sum(_is_for_dark(*each) for each in drawn) <= len(drawn):
+        return picture.frames
+    return tuple(
+        rgb if alpha is None else _on_black(rgb, alpha)
+        for rgb, alpha in zip(picture.frames, picture.alphas, strict=True)
+    )
 
 
 def _is_for_dark(rgb: Pixels, alpha: Pixels) -> bool:
