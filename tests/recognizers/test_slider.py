@@ -281,6 +281,17 @@ def test_beside_the_whole_photo_the_piece_is_told_from_its_gap(seed: int) -> Non
     assert answer.confidence > 0.9
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_second_gap_of_the_same_rows_is_not_taken_for_the_piece(seed: int) -> None:
+    whole = photo(seed=seed)
+    background = whole.copy()
+    background[33:77, 201:245] //= 3
+    background[33:77, 60:104] //= 3
+    answer = read(encoded(background), encoded(whole), threshold=0.0)
+    assert answer.piece_x is None
+    assert answer.confidence < 0.7
+
+
 @settings(deadline=None)
 @given(
     st.integers(2, 60),

@@ -18,6 +18,9 @@ JOIN: Final = 5
 # edges of one picture that is saved twice as JPEG do not (seldom over 5 times).
 STANDS_OUT: Final = 5
 LEAST_NOISE: Final = 0.3
+# What the piece covers is so much nearer to the photo at its gap than to what it hides, as a share; of a
+# second gap it is not.
+MOVED: Final = 0.6
 
 
 def changed(background: NDArray[np.uint8], whole: NDArray[np.uint8]) -> list[Place]:
@@ -62,7 +65,7 @@ def without_piece(
             ),
             key=lambda each: each[0],
         )
-        if moved < 1:
+        if moved < MOVED:
             return [Place(gap.box, gap.probability + piece.probability), *places[2:]], int(piece.box[0])
     return places, None
 
