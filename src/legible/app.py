@@ -332,5 +332,5 @@ async def _broken(request: HttpRequest, _: Exception) -> Response:
     if path in createtask.PATHS:
         return createtask.broken(trace_id)
     if path.startswith("/api/"):
-        return captchaapi.broken(request.app.state.parts.settings.captchaapi_always_200)
+        return captchaapi.broken(request.app.state.parts.settings.captchaapi_always_200, trace_id)
     return v1.problem(request, Broken())

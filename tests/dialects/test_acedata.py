@@ -370,6 +370,12 @@ def grid(size: tuple[int, int] = (100, 100)) -> str:
     return base64_of(draw(size=size))
 
 
+def test_what_php_sends_for_nothing_is_left_out(every_kind: Service) -> None:
+    body = {"image": grid(), "question": "/m/014xcs", "top": "", "confidence": "", "async": ""}
+    assert ask(every_kind, RECAPTCHA2, body).json()["solution"]["objects"] == [0]
+    assert (seen[-1].options, seen[-1].threshold) == (GridOptions("/m/014xcs", None), None)
+
+
 @pytest.mark.parametrize(
     "question",
     [

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legible.dialects.captchaapi import convert
-from legible.errors import Broken, InvalidImage, RateLimited, RecognitionFailed, Refusal, Unauthenticated
+from legible.errors import (
+    Broken,
+    InDoubt,
+    InvalidImage,
+    RateLimited,
+    RecognitionFailed,
+    Refusal,
+    Unauthenticated,
+    Unavailable,
+)
 from legible.prices import PricedType
 from legible.tasks import (
     Answer,
@@ -101,6 +110,40 @@ def test_a_form_is_told_that_it_is_one_and_not_that_its_key_is_missing(
     assert (reply.status_code, "content-type: 收到" in reply.json()["msg"]) == (400, True)
 
 
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ('{{"api_key": "{key}", "image": "QUJD", "type": 50200,}}', 400, "body: 收到 不是 JSON 的文本"),
+        ('{{"api_key": "{key}", "image": "QUJD', 400, "body: 收到 不是 JSON 的文本"),
+        ('["{key}"]', 400, "body: 收到 1 个元素的列表"),
+        ('{{"api_key": "{key}", "image": "' + "A" * 7_000_000 + '"}}', 413, "请求体过大"),
+        ("", 401, "认证失败"),
+        ("{{}}", 401, "认证失败"),
+    ],
+)
+def test_a_body_that_hides_its_key_is_told_what_is_wrong_with_it(
+    service: Service, body: str, code: int, said: str
+) -> None:
+    headers = {"content-type": "application/json"}
+    reply = service.client.post(PATH, content=body.format(key=service.key).encode(), headers=headers)
+    assert (reply.status_code, said in reply.json()["msg"]) == (code, True)
+
+
+@pytest.mark.parametrize("refusal", [Broken(), Unavailable("the database is down"), InDoubt()])
+def test_a_fault_without_a_log_id_is_found_by_its_trace_id(refusal: Refusal) -> None:
+    data = json.loads(convert.failure(refusal, None, 0, "2cf86e86"))["data"]
+    assert data.keys() == {"detail", "trace_id"}
+    assert data["trace_id"] == "2cf86e86"
+
+
+def test_a_key_that_may_not_call_is_not_told_the_balance(service: Service, picture: str) -> None:
+    revoked = service.new_key()
+    service.parts.keys.revoke(service.last_key_id())
+    data = ask(service, {"image": picture, "type": 50200}, revoked).json()["data"]
+    assert data.keys() == {"log_id", "cost", "response_time", "detail"}
+    assert data["detail"] == "API 密钥已被撤销; 请新建一个密钥"
+
+
 def test_only_types_that_this_api_answers_are_offered(service: Service, picture: str) -> None:
     for type_id in (99, 60100):
         msg = ask(service, {"image": picture, "type": type_id}).json()["msg"]
@@ -159,7 +202,7 @@ def _listed(leaf: type[Refusal]) -> type[Refusal]:
 @pytest.mark.parametrize("msg", ["认证失败", "请求过于频繁", "服务器错误"])
 def test_their_fixed_messages_are_exact(msg: str) -> None:
     refusals = (Unauthenticated("unknown", ""), RateLimited(limit=10, retry_after=0.5), Broken())
-    said = [json.loads(convert.failure(refusal, None, 0)) for refusal in refusals]
+    said = [json.loads(convert.failure(refusal, None, 0, "")) for refusal in refusals]
     assert msg in [body["msg"] for body in said]
     assert all(body["data"]["detail"] for body in said)
 
@@ -341,18 +384,22 @@ def test_what_is_written_is_json(value: dict[str, object]) -> None:
     assert json.loads(convert.to_json(value)) == value
 
 
-def test_every_english_phrase_of_the_edge_has_its_chinese(service: Service) -> None:
+def test_every_english_phrase_of_the_edge_has_its_chinese(service: Service, picture: str) -> None:
     bodies: list[Any] = [
         {}, {"image": 1, "type": 1}, {"image": "", "type": 50200}, {"image": "QUJD", "type": 50200},
         {"image": "%%", "type": 50200}, {"image": "QUJDR", "type": 50200}, {"image": "QUJD", "type": []},
         {"image": "QUJD", "type": {}}, {"image": "QUJD", "type": 10**20},
         {"image": "QUJD", "type": 50200, "piece": 5},
+        {"image": "QUJD", "type": "it's a type of its own, and a long one at that"},
+        {"image": picture, "type": 50200, "charset": "0-" * 40},
         [], "text", None,
     ]  # fmt: skip
     for body in bodies:
         msg = ask(service, body).json()["msg"]
         rest = re.sub(
-            r"base64|JSON|UTF-8|PNG|JPEG|GIF|BMP|WebP|ID|image|type|body|piece|null|'[^']*'", "", msg
+            r"base64|JSON|UTF-8|PNG|JPEG|GIF|BMP|WebP|ID|image|type|body|piece|null|charset|digits|letters|lower|upper|alphanumeric|'[^']*'|\"[^\"]*\"",
+            "",
+            msg,
         )
         assert not re.search(r"[a-zA-Z]{2,}", rest), msg
 

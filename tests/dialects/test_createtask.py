@@ -614,6 +614,15 @@ def test_another_method_is_refused_in_their_shape(service: Service, method: str)
     assert service.last_call().outcome == "wrong_method"
 
 
+@pytest.mark.parametrize("path", ["/getQueueStats", "/getAppStats", "/getSpendingStats", "/createTask/"])
+def test_a_method_that_some_vendors_have_is_refused_in_their_shape(service: Service, path: str) -> None:
+    reply = service.client.post(path, json={"clientKey": service.key, "queueId": 1})
+    told = reply.json()
+    assert (reply.status_code, told["errorId"], told["errorCode"]) == (200, 14, "ERROR_NO_SUCH_METHOD")
+    assert told["errorDescription"].startswith(f"method: got '{path}'; allowed: /createTask, /getTaskResult")
+    assert service.last_call().trace_id == reply.headers["X-Trace-Id"]
+
+
 def test_every_refusal_has_the_error_of_the_page() -> None:
     rows = {leaf.__name__: tuple(convert.REFUSALS[_listed(leaf)]) for leaf in _leaves(Refusal)}
     wrong, image, later = (

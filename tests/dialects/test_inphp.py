@@ -255,7 +255,11 @@ def test_a_body_that_is_no_form_is_refused(service: Service, content_type: str, 
 
 def test_another_method_is_refused(service: Service) -> None:
     for path in ("/in.php", "/res.php"):
-        assert service.client.put(path).json()["errorCode"] == "ERROR_NO_SUCH_METHOD"
+        reply = service.client.put(path, params={"key": service.key})
+        assert (reply.text, reply.headers["Allow"]) == ("ERROR_NO_SUCH_METHOD", "GET, POST")
+        assert service.last_call().outcome == "wrong_method"
+        told = service.client.put(path, params={"json": "1"}).json()
+        assert told["request"] == "ERROR_NO_SUCH_METHOD"
 
 
 def test_the_samples_are_read_for_real(start: Start) -> None:

@@ -89,9 +89,14 @@ def test_a_slider_is_read_with_its_piece(start: Start, picture: str) -> None:
         ({"kind": "grid", "options": {}}, "options.question: got nothing"),
         ({"kind": "click", "image": None, "options": {"question": "x"}}, "images: got nothing"),
         (
-            {"kind": "click", "images": ["%"], "options": {"question": "x"}},
+            {"kind": "click", "image": None, "images": ["%"], "options": {"question": "x"}},
             "images[0]: got text that is not base64",
         ),
+        (
+            {"kind": "click", "images": ["%"], "options": {"question": "x"}},
+            "images: got image and images; allowed: one of the two",
+        ),
+        ({"images": ["%"]}, "images: got a list of 1; allowed: only with click"),
         (
             {"kind": "click", "image": "%", "options": {"question": "x"}},
             "image: got text that is not base64",
@@ -240,6 +245,11 @@ def test_the_call_log_is_filtered(busy: Service, query: dict[str, str], count: i
         ({"kind": "words"}, "kind: got 'words'; allowed: text, arithmetic, slider, grid, click"),
         ({"since": "yesterday"}, "since: got 'yesterday'; allowed: a moment in ISO 8601"),
         ({"until": "2026-13-01"}, "until: got '2026-13-01'"),
+        (
+            {"outcome": "anwsered"},
+            "outcome: got 'anwsered'; allowed: answered, replayed, refused, bad_request",
+        ),
+        ({"dialect": "ace"}, "dialect: got 'ace'; allowed: acedata, captchaapi, createtask, v1"),
         ({"limit": "0"}, "limit: got '0'; allowed: a whole number from 1 to 500"),
         ({"limit": "501"}, "limit: got '501'"),
         ({"limit": "٣"}, "limit: got"),

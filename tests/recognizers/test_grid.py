@@ -131,7 +131,17 @@ def test_a_guess_is_refused_unless_the_caller_says_how_to_choose(count: int) -> 
     assert refused.value.threshold == LEAST[count]
     assert refused.value.confidence is not None
     assert refused.value.confidence < LEAST[count]
-    assert len(decode(np.zeros(count, np.float32), LABEL, SIZES[count], top=1).objects) == 1
+    best = decode(np.zeros(count, np.float32), LABEL, SIZES[count], top=1).objects
+    assert len(best) == (1 if count > 1 else 0)
+
+
+@pytest.mark.parametrize(("evidence", "objects"), [(-7, ()), (-0.1, ()), (0.1, (0,)), (7, (0,))])
+def test_the_best_of_one_tile_is_not_the_tile_whatever_it_shows(
+    evidence: float, objects: tuple[int, ...]
+) -> None:
+    answer = decode(np.array([evidence], np.float32), LABEL, 100, top=3)
+    assert answer.objects == objects
+    assert answer.confidence == pytest.approx(1 / (1 + np.exp(-abs(evidence))), abs=1e-4)
 
 
 def test_one_tile_has_the_object_or_not() -> None:
@@ -172,7 +182,7 @@ def test_every_answer_keeps_to_the_contract(
     assert all(0 <= confidence <= 1 for confidence in (*answer.confidences, answer.confidence))
     assert list(answer.objects) == sorted(set(answer.objects))
     assert all(0 <= tile < count for tile in answer.objects)
-    if top is not None:
+    if top is not None and count > 1:
         worst = min(answer.confidences[i] for i in answer.objects)
         assert len(answer.objects) == min(top, count)
         assert all(answer.confidences[i] <= worst for i in range(count) if i not in answer.objects)

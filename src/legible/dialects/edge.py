@@ -68,6 +68,17 @@ class Body:
             return None
         return found if isinstance(found, str) else None
 
+    def unread(self) -> BadRequest | None:
+        """What keeps every field of a body from being read, a key among them; None for an object, and where
+        nothing was sent."""
+        try:
+            _only("object").model_validate_json(self.data.removeprefix(BOM))
+        except ValidationError as error:
+            if self.refusal is not None:
+                return self.refusal
+            return _refusal_of(error, BaseModel) if self.data else None
+        return None
+
 
 @cache
 def _only(field: str) -> type[BaseModel]:

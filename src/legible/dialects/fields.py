@@ -24,6 +24,14 @@ Threshold = Annotated[
     ),
 ]
 
+Top = Annotated[
+    Annotated[int, Field(ge=1, le=16)] | None,
+    LeftOut,
+    Field(
+        description="a whole number from 1 to 16: that many best tiles, instead of those over the threshold"
+    ),
+]
+
 
 class TextFields(BaseModel):
     """What the caller knows of a text."""

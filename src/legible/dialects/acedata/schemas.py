@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from legible.dialects.fields import IMAGE_EXAMPLE, TextFields, Threshold
+from legible.dialects.fields import IMAGE_EXAMPLE, LeftOut, TextFields, Threshold, Top
 
 
 def _as_list(value: object) -> object:
@@ -17,6 +17,7 @@ Image = Annotated[
 ]
 Async = Annotated[
     bool | None,
+    LeftOut,
     Field(
         alias="async",
         description="true or false: true answers at once with a task_id to poll at /captcha/tasks",
@@ -57,12 +58,7 @@ class Recaptcha2Request(Recognition):
         examples=["/m/01pns0"],
     )
     confidence: Threshold = None
-    top: int | None = Field(
-        None,
-        ge=1,
-        le=16,
-        description="a whole number from 1 to 16: that many best tiles, instead of those over the threshold",
-    )
+    top: Top = None
     async_: Async = None
 
 
@@ -78,10 +74,10 @@ class HcaptchaRequest(Recognition):
         description="what is asked of the picture, in English or Chinese",
         examples=["Please click on the UNIQUE object among the others."],
     )
-    anchors: list[str] | None = Field(
+    anchors: Annotated[list[str] | None, LeftOut] = Field(
         None, description="example pictures in base64 that the question refers to"
     )
-    origin: Literal["bottom-left", "top-left"] | None = Field(
+    origin: Annotated[Literal["bottom-left", "top-left"] | None, LeftOut] = Field(
         None,
         description="bottom-left (as the vendor documents it) or top-left: where box is counted from",
     )

@@ -145,17 +145,22 @@ def status_of(refusal: Refusal) -> int:
     return row_of(REFUSALS, refusal).code
 
 
-def failure(refusal: Refusal, bill: Bill | None, timestamp: int) -> bytes:
+def failure(refusal: Refusal, bill: Bill | None, timestamp: int, trace_id: str) -> bytes:
     """The body of every error; `bill` is there when the caller is known and the call is in the log."""
     code, msg = row_of(REFUSALS, refusal)
     data: dict[str, object] = {} if bill is None else bill.fields()
     match refusal:
         case RecognitionFailed():
             pass  # their documents list what is in `data` here, so nothing is added
+        case Unauthenticated():
+            data.pop("balance", None)  # whoever may not call is not told
+            data["detail"] = chinese(refusal)
         case BadRequest() | InsufficientCredit() | NotFound():
             msg = f"{msg}: {chinese(refusal)}"
         case _:
             data["detail"] = chinese(refusal)
+            if bill is None:
+                data["trace_id"] = trace_id  # what finds it in the server's log
     return to_json({"code": code, "msg": msg, "data": data, "timestamp": timestamp})
 
 
@@ -206,7 +211,7 @@ def chinese(refusal: Refusal) -> str:
             return "服务暂时不可用, 未扣费; 请稍后再试"
         case BadRequest():
             return refusal.message
-    return "服务器内部错误, 未扣费; 请稍后再试, 并附上 log_id 联系管理员"
+    return "服务器内部错误, 未扣费; 请稍后再试, 并附上 log_id 或 trace_id 联系管理员"
 
 
 # The sentences of images.py, edge.py and schemas.py, in the order in which they are tried.
@@ -276,7 +281,11 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^one JSON object in UTF-8$", "一个 UTF-8 编码的 JSON 对象"),
         (r"^application/json, with a JSON object as the body$", "application/json, 请求体为 JSON 对象"),
         (r"^a body that is not compressed$", "未压缩的请求体"),
-        (r"^('.*') and (\d+) more characters$", r"\1 (后面还有 \2 个字符)"),
+        (r"^(['\"].*['\"]) and (\d+) more characters$", r"\1 (后面还有 \2 个字符)"),
+        (
+            r"^(['\"].*['\"]) and (\d+) more characters with the character (.*)$",
+            r"\1 (后面还有 \2 个字符), 其中有字符 \3",
+        ),
         (r"^a list of (\d+)$", r"\1 个元素的列表"),
         (r"^an object$", "对象"),
         (r"^a very large number$", "过大的数字"),

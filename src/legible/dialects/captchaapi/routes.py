@@ -19,7 +19,6 @@ from legible.errors import (
     Refusal,
     Unauthenticated,
     UnknownType,
-    WrongContentType,
     WrongMethod,
 )
 from legible.journal import Receipt
@@ -46,13 +45,15 @@ def dialect(always_200: bool) -> Dialect:
 
 
 def _failure(refusal: Refusal, ask: Ask, receipt: Receipt | None) -> bytes:
-    return convert.failure(refusal, None if receipt is None else _bill(receipt), int(time.time()))
+    bill = None if receipt is None else _bill(receipt)
+    return convert.failure(refusal, bill, int(time.time()), ask.trace_id)
 
 
-def broken(always_200: bool) -> Response:
+def broken(always_200: bool, trace_id: str) -> Response:
     """The reply to a request that met a bug of ours."""
     status = dialect(always_200).status_of(Broken())
-    return Response(convert.failure(Broken(), None, int(time.time())), status, media_type="application/json")
+    body = convert.failure(Broken(), None, int(time.time()), trace_id)
+    return Response(body, status, media_type="application/json")
 
 
 def _bill(receipt: Receipt) -> convert.Bill:
@@ -78,9 +79,9 @@ def build_router(desk: Desk) -> APIRouter:
         keys = in_header, written = _keys(request, ask)
         if in_header and written and in_header != written:
             return await desk.turn_down(words, ask, keys, Unauthenticated("conflicting", TWO_KEYS))
-        if not (in_header or written) and isinstance(ask.body.refusal, WrongContentType):
-            # The key is probably there, in a form.
-            return await desk.turn_down(words, ask, keys, ask.body.refusal)
+        if not (in_header or written) and (unread := ask.body.unread()):
+            # The key is probably there.
+            return await desk.turn_down(words, ask, keys, unread)
         group_name = ""
 
         def parse(types: Types) -> Request:
@@ -129,4 +130,5 @@ def _keys(request: HttpRequest, ask: Ask) -> tuple[str | None, str | None]:
 def _example(refusal: Refusal) -> Any:
     known = refusal.code != "unauthenticated"
     bill = convert.Bill("LOG20241101000002", 0, 95_500_000, 523, 1_699_999_999)
-    return json.loads(convert.failure(refusal, bill if known else None, bill.timestamp))
+    trace_id = "2cf86e86-22a4-46e1-ac2f-032c0f2a4e89"
+    return json.loads(convert.failure(refusal, bill if known else None, bill.timestamp, trace_id))

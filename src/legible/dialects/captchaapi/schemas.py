@@ -72,6 +72,11 @@ class Success(BaseModel):
 
 class Refused(BaseModel):
     log_id: str | None = Field(None, examples=["LOG20241101000002"])
+    trace_id: str | None = Field(
+        None,
+        description="of a fault of the server, where there is no log_id",
+        examples=["2cf86e86-22a4-46e1-ac2f-032c0f2a4e89"],
+    )
     cost: Decimal | None = Field(None, examples=[0])
     balance: Decimal | None = Field(None, examples=[95.5])
     response_time: int | None = Field(None, examples=[523])

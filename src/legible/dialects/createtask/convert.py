@@ -320,6 +320,8 @@ def row(refusal: Refusal) -> Row:
     match refusal:
         case InvalidField(field="task"):
             return Row(22, "ERROR_TASK_ABSENT")
+        case InvalidField(field="method"):
+            return REFUSALS[WrongMethod]
         case Unauthenticated() if refusal.reason in OTHER_KEYS:
             return OTHER_KEYS[refusal.reason]
     return row_of(REFUSALS, refusal)

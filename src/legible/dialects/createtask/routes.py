@@ -57,6 +57,8 @@ RIGHT = ("/reportCorrect", "/reportCorrectRecaptcha")
 WRONG = ("/reportIncorrect", "/reportIncorrectImageCaptcha", "/reportIncorrectRecaptcha")
 PATHS = ("/createTask", "/getTaskResult", "/getBalance", *RIGHT, *WRONG)
 IN_PHP, RES_PHP = "/in.php", "/res.php"
+# Methods of some of the vendors that have nothing to tell here; their clients read JSON, whatever comes.
+NO_METHODS = ("/createTask/", "/getQueueStats", "/getAppStats", "/getSpendingStats")
 JSON = "application/json"
 # Every number up to here is exact in every client, JavaScript's too.
 TASK_IDS = 2**53 - 1
@@ -262,12 +264,31 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
         router.add_api_route(path, endpoint, methods=["GET", "POST"], include_in_schema=False)
 
     async def wrong_method(request: HttpRequest) -> Response:
-        ask = await desk.receive(request)
         refusal = WrongMethod(got=request.method, allowed="POST")
+        return await turn_down(await desk.receive(request), refusal)
+
+    async def wrong_method_of_php(request: HttpRequest) -> Response:
+        ask, fields = await desk.receive(request), dict(request.query_params)
+        refusal = WrongMethod(got=request.method, allowed="GET, POST")
+        reply = await desk.turn_down(WORDS, ask, [fields.get("key")], refusal)
+        line = _line(inphp.reported(bytes(reply.body), fields), fields)
+        line.headers["Allow"] = refusal.allowed
+        return line
+
+    async def no_such_method(request: HttpRequest) -> Response:
+        ask = await desk.receive(request)
+        return await turn_down(ask, InvalidField("method", got=shown(ask.path), allowed=", ".join(PATHS)))
+
+    async def turn_down(ask: Ask, refusal: Refusal) -> Response:
         return await desk.turn_down(WORDS, ask, [ask.body.text_of("clientKey")], refusal)
 
-    for path in (*PATHS, IN_PHP, RES_PHP):
-        offered = {"POST"} if path in PATHS else {"GET", "POST"}
+    for paths, offered, refuse in (
+        (PATHS, ("POST",), wrong_method),
+        ((IN_PHP, RES_PHP), ("GET", "POST"), wrong_method_of_php),
+    ):
         others = [each for each in METHODS if each not in offered]
-        router.add_api_route(path, wrong_method, methods=others, include_in_schema=False)
+        for path in paths:
+            router.add_api_route(path, refuse, methods=others, include_in_schema=False)
+    for path in NO_METHODS:
+        router.add_api_route(path, no_such_method, methods=METHODS, include_in_schema=False)
     return router

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from legible.dialects.fields import IMAGE_EXAMPLE, Threshold
+from legible.dialects.fields import IMAGE_EXAMPLE, Threshold, Top
 
 PICTURE = "a PNG, JPEG, GIF, BMP or WebP picture in base64"
 
@@ -96,12 +96,7 @@ class ReCaptchaV2Classification(_Task):
         ),
     ]
     question: GridQuestion
-    top: int | None = Field(
-        None,
-        ge=1,
-        le=16,
-        description="a whole number from 1 to 16: that many best tiles, instead of those over the threshold",
-    )
+    top: Top = None
 
 
 class HCaptchaClassification(_Task):

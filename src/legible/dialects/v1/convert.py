@@ -1,6 +1,6 @@
 """Our own words at the edge: pure functions, and one table from refusal to status and title."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -41,6 +41,7 @@ from legible.errors import (
     Unavailable,
     WrongContentType,
     WrongMethod,
+    codes,
 )
 from legible.journal import Receipt
 from legible.money import yuan
@@ -62,6 +63,8 @@ QUERY = frozenset(
         "format",
     }
 )
+OUTCOMES = ("answered", "replayed", "refused", *codes())
+DIALECTS = ("acedata", "captchaapi", "createtask", "v1")
 PICTURE = "a PNG, JPEG, GIF, BMP or WebP picture in base64"
 
 
@@ -112,6 +115,9 @@ def task_of(body: RecognitionRequest, limits: ImageLimits, max_queries: int) -> 
     kind, given = Kind(body.kind), body.options or {}
     if kind is Kind.CLICK:
         return _click_task(body, given, limits, max_queries)
+    if body.images:
+        allowed = "only with click; the picture goes into image"
+        raise InvalidField("images", got=shown(body.images), allowed=allowed)
     if body.image is None:
         raise InvalidField("image", got="nothing", allowed=PICTURE)
     if kind is Kind.GRID:
@@ -139,6 +145,8 @@ def _click_task(
     body: RecognitionRequest, given: Mapping[str, object], limits: ImageLimits, most: int
 ) -> Task:
     fields = parse_object(given, ClickFields, field="options")
+    if body.images and body.image is not None:
+        raise InvalidField("images", got="image and images", allowed="one of the two")
     if body.images:
         images = image_list("images", body.images, limits, most)
     elif body.image is not None:
@@ -202,25 +210,23 @@ def filter_of(query: Mapping[str, str]) -> CallFilter:
         allowed = ", ".join(sorted(QUERY))
         raise InvalidField(shown(unknown), got="a parameter that is not known", allowed=allowed)
     since, until = query.get("since"), query.get("until")
+    kind = _one_of("kind", query.get("kind"), list(Kind))
     return CallFilter(
         from_ms=None if since is None else milliseconds_of("since", since),
         until_ms=None if until is None else milliseconds_of("until", until),
-        kind=_one_of("kind", query.get("kind"), Kind),
-        outcome=query.get("outcome"),
-        dialect=query.get("dialect"),
+        kind=None if kind is None else Kind(kind),
+        outcome=_one_of("outcome", query.get("outcome"), OUTCOMES),
+        dialect=_one_of("dialect", query.get("dialect"), DIALECTS),
         key_id=number_of("key_id", query.get("key_id"), most=2**63 - 1),
         log_id=query.get("log_id"),
         trace_id=query.get("trace_id"),
     )
 
 
-def _one_of(field: str, text: str | None, kinds: type[Kind]) -> Kind | None:
-    if text is None:
-        return None
-    try:
-        return kinds(text)
-    except ValueError:
-        raise InvalidField(field, got=shown(text), allowed=", ".join(kinds)) from None
+def _one_of(field: str, text: str | None, known: Sequence[str]) -> str | None:
+    if text is not None and text not in known:
+        raise InvalidField(field, got=shown(text), allowed=", ".join(known))
+    return text
 
 
 def number_of(field: str, text: str | None, *, most: int) -> int | None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from legible.dialects.fields import IMAGE_EXAMPLE, TextFields, Threshold
+from legible.dialects.fields import IMAGE_EXAMPLE, TextFields, Threshold, Top
 from legible.tasks import Kind
 
 KINDS = ", ".join(Kind)
@@ -57,9 +57,7 @@ class GridFields(_Body):
     question: str = Field(
         max_length=500, description="a label such as /m/01pns0, or its English or Chinese name"
     )
-    top: int | None = Field(
-        None, ge=1, le=16, description="a whole number from 1 to 16: that many best tiles"
-    )
+    top: Top = None
 
 
 class ClickFields(_Body):

@@ -27,12 +27,12 @@ def decode(
     """The answer from (N,) log likelihood ratios, N = 1, 9 or 16; `size` is that of the picture in pixels.
 
     Without `threshold` and `top` it is the likeliest set, and `RecognitionFailed` is raised when that is too
-    unsure.
+    unsure. One tile has no best one: there `top` says nothing.
     """
     count = len(evidence)
     scene = count == SCENE * SCENE
     probabilities, likeliest = _each_alone(evidence, TOUCHED) if scene else _together(evidence)
-    if top is not None:
+    if top is not None and count > 1:
         chosen = np.sort(np.argsort(-probabilities, kind="stable")[:top])
     elif threshold is not None:
         chosen = np.flatnonzero(probabilities >= threshold)
