@@ -110,6 +110,13 @@ def shape(text: str) -> list[object]:
         ([None, "en"], "zh-CN", "en"),
         (["zh_Hans", "en"], "en", "zh_Hans"),
         (["xx", None], ";;q=,*;q=x", "en"),
+        ([None, None], "EN", "en"),
+        ([None, None], "EN-US,fr", "en"),
+        ([None, None], "zh-hans", "zh_Hans"),
+        ([None, None], "ZH-CN; q=0.9, en; q=0.8", "zh_Hans"),
+        ([None, None], "zh-Hant-TW", "zh_Hans"),
+        ([None, None], "zh-MO;q=0,en;q=0.1", "en"),
+        ([None, None], "de, zh-Hans-CN;q=0.2", "zh_Hans"),
     ],
 )
 def test_the_language_is_the_chosen_one_then_the_browsers(wanted, header, language) -> None:

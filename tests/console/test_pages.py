@@ -102,6 +102,19 @@ def test_a_key_cannot_be_faster_than_its_account(site: Site, member: Person) -> 
     assert site.parts.keys.list(member.account_id)[0].rate_per_second is None
 
 
+def test_a_rate_that_the_command_line_gave_stays_when_something_else_is_changed(
+    site: Site, member: Person
+) -> None:
+    site.parts.accounts.set_rate(member.account_id, 5)
+    keys = site.parts.keys
+    fast = keys.create(member.account_id, "Fast", KeyRules(rate_per_second=50))
+    path, form = f"/console/keys/{fast.id}", {"name": "Renamed", "which_kinds": "all"}
+    assert member.post(path, form | {"rate": "50"}).status_code == 303
+    assert (keys.get(fast.id).name, keys.get(fast.id).rate_per_second) == ("Renamed", 50)
+    assert member.post(path, form | {"rate": "51"}).status_code == 400
+    assert keys.get(fast.id).rate_per_second == 50
+
+
 def test_a_disabled_key_is_refused_and_works_again_when_enabled(member: Person) -> None:
     member.new_key()
     path = f"/console/keys/{member.key_id()}/enabled"

@@ -276,6 +276,12 @@ def test_where_nothing_is_free_nothing_is_promised(sqlite_template, tmp_path) ->
             assert words in visitor.get("/guide/quick-start").text
             for page in ("/", "/signup", "/guide/quick-start"):
                 assert re.search(r"¥0(\.00)?(?![.\d])", visitor.get(page).text) is None, page
+        person = site.visitor()
+        form = {"email": "new@example.com", "password": PASSWORD}
+        answer = person.post("/signup", form, at="/signup")
+        welcome = person.get(answer.headers["location"]).text
+        assert "Redeem a code, or ask your administrator for a top-up" in welcome
+        assert "free quota" not in welcome
 
 
 def test_a_frozen_account_is_out_at_once(site: Site, member: Person) -> None:

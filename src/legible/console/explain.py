@@ -58,7 +58,7 @@ EXPLANATIONS = {
     ),
     "idempotency_conflict": Explanation(
         mark("Idempotency key used twice"),
-        mark("The same Idempotency-Key came with another body within 24 hours."),
+        mark("The same Idempotency-Key came with another body while its reply was kept."),
         mark("Make a new key for each new image, and keep the key only when you repeat the same request."),
     ),
     "not_offered": Explanation(

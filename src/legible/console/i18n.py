@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from babel import Locale, negotiate_locale
+from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 
 LANGUAGES = {"en": "English", "zh_Hans": "中文"}
-# Browsers name Chinese in many ways; what is not traditional script we answer in simplified.
-ALIASES = {"zh": "zh_Hans", "zh_CN": "zh_Hans", "zh_SG": "zh_Hans", "zh_TW": "zh_Hans", "zh_HK": "zh_Hans"}
+# Browsers name Chinese in many ways, with script, region or both; we answer all of them in simplified.
+SPOKEN = {"en": "en", "zh": "zh_Hans"}
 LOCALE_DIR = Path(__file__).parent / "locale"
 
 
@@ -46,17 +46,18 @@ def choose(wanted: Sequence[str | None], accept_language: str) -> str:
     for language in wanted:
         if language in LANGUAGES:
             return str(language)
-    return negotiate_locale(_preferred(accept_language), list(LANGUAGES), aliases=ALIASES) or "en"
+    return next((SPOKEN[name] for name in _preferred(accept_language) if name in SPOKEN), "en")
 
 
 def _preferred(accept_language: str) -> list[str]:
-    """The locales of an Accept-Language header, best first, in Babel's spelling."""
+    """Those of an Accept-Language header (RFC 9110, 12.5.4), best first, without script or region."""
     ranked = []
-    for place, part in enumerate(accept_language[:500].split(",")):
-        name, _, quality = part.strip().partition(";q=")
+    for place, part in enumerate(accept_language[:500].lower().split(",")):
+        tag, _, quality = part.partition(";")
         try:
-            weight = float(quality or 1)
+            weight = float(quality.strip().removeprefix("q=") or 1)
         except ValueError:
             weight = 0.0
-        ranked.append((-weight, place, name.replace("-", "_")))
-    return [ALIASES.get(name, name) for _, _, name in sorted(ranked) if name]
+        if weight > 0:
+            ranked.append((-weight, place, tag.strip().partition("-")[0]))
+    return [language for _, _, language in sorted(ranked)]

@@ -14,6 +14,7 @@ class Notice:
 
 NOTICES = {
     "welcome": Notice(mark("Welcome. Your free quota is on your balance.")),
+    "welcome-empty": Notice(mark("Welcome. Redeem a code, or ask your administrator for a top-up.")),
     "key-saved": Notice(mark("The key was saved.")),
     "key-disabled": Notice(mark("The key is disabled. Calls with it are refused within a second.")),
     "key-enabled": Notice(mark("The key is enabled again.")),

@@ -110,7 +110,8 @@ def sign_up(visit: VisitDep, form: FormDep) -> Response:
     zone = form["time_zone"] if form["time_zone"] in zone_names() else None
     with visit.console.database.write() as session:
         prefer(session, account.id, language=visit.language, time_zone=zone)
-    return _enter(visit, account.id, _next(form["next"]), "welcome")
+    welcome = "welcome" if visit.console.settings.free_quota_micros else "welcome-empty"
+    return _enter(visit, account.id, _next(form["next"]), welcome)
 
 
 def prefer(session: Session, account_id: int, **values: object) -> None:

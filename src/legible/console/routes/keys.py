@@ -45,15 +45,18 @@ class Invalid(Exception):  # noqa: N818 - shown beside its field
 
 
 def _rules(visit: MemberVisit, form: Form, key: ApiKey | None = None) -> KeyRules:
-    """The rules of a form, which for a `key` keeps the moment of an expiry whose day was left as it was.
-    Raises `Invalid`."""
-    is_same_day = key is not None and form["expires"] == as_form(visit, key)["expires"]
+    """The rules of a form, which for a `key` keeps the moment of an expiry whose day was left as it was,
+    and a rate that was. Raises `Invalid`."""
+    before = Form() if key is None else as_form(visit, key)
+    is_same_day = key is not None and form["expires"] == before["expires"]
+    # A rate that the command line gave may be more than the owner may choose.
+    is_same_rate = key is not None and form["rate"] == before["rate"]
     return KeyRules(
         expires_ms=key.expires_ms if key is not None and is_same_day else _expiry(visit, form["expires"]),
         spend_cap_micros=_cap(form["spend_cap"]),
         kinds=_kinds(form),
         addresses=[line.strip() for line in form["addresses"].split() if line.strip()] or None,
-        rate_per_second=_rate(visit, form),
+        rate_per_second=key.rate_per_second if key is not None and is_same_rate else _rate(visit, form),
         threshold=_threshold(form["threshold"]),
     )
 

@@ -26,7 +26,6 @@ WORDS = {
     "server": mark("on the server"),
     "cost": mark("Cost"),
     "balance": mark("Balance"),
-    "copied": mark("Copied"),
     "gap": mark("gap"),
     "piece": mark("piece"),
     "point": mark("point"),

@@ -43,6 +43,7 @@ export function money(micros) {
 async function copy(button) {
   const source = document.querySelector(button.dataset.copy);
   const text = "value" in source ? source.value : source.textContent;
+  let isCopied = true;
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -51,10 +52,13 @@ async function copy(button) {
     area.value = text;
     document.body.append(area);
     area.select();
-    document.execCommand("copy");
+    isCopied = document.execCommand("copy");
     area.remove();
   }
-  button.setAttribute("data-copied", "");
+  if (!isCopied) return;
+  const said = document.getElementById("said");
+  said.textContent = said.dataset.copied;
+  setTimeout(() => (said.textContent = ""), 1500);
   button.querySelector(".icon")?.classList.add("good");
   setTimeout(() => button.querySelector(".icon")?.classList.remove("good"), 1500);
 }
@@ -91,7 +95,8 @@ document.addEventListener("click", (event) => {
   if (target.dataset.copy) copy(target);
   if (target.dataset.toggle) {
     event.preventDefault();
-    document.getElementById(target.dataset.toggle).classList.toggle("open");
+    const isOpen = document.getElementById(target.dataset.toggle).classList.toggle("open");
+    target.setAttribute("aria-expanded", isOpen);
   }
   if (target.hasAttribute("data-download")) {
     event.preventDefault();

@@ -265,7 +265,9 @@ async function call(key) {
   const response = await fetch(new URL(url).pathname, { method: "POST", headers, body: json, credentials: "omit" });
   const reply = await response.json();
   const milliseconds = performance.now() - started;
-  if (response.status === 401 && knownKeys().some((known) => known.key === key)) {
+  // createTask says it in the body; its other refusals of a key leave the key as it is.
+  const isGone = response.status === 401 || reply.errorCode === "ERROR_KEY_DOES_NOT_EXIST";
+  if (isGone && knownKeys().some((known) => known.key === key)) {
     forgetKey(key); // expired or revoked
     showKeys();
   }
