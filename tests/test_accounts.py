@@ -30,6 +30,7 @@ CALLER = Caller(
     kinds=None,
     networks=None,
     rate_per_second=None,
+    account_rate_per_second=None,
     balance_micros=1000,
     spend_cap_micros=None,
     spent_micros=0,

@@ -75,15 +75,16 @@ async def test_who_is_not_known_is_told_so(keys: KeyRing, key: str | None, reaso
     assert refusal.value.reason == reason
 
 
-async def test_the_rate_is_the_keys_else_the_accounts_else_the_default(
-    keys: KeyRing, account: Account
-) -> None:
+async def test_a_caller_knows_the_keys_rate_and_the_accounts(keys: KeyRing, account: Account) -> None:
     own, bare = keys.create(account.id, "own", KeyRules(rate_per_second=0)), keys.create(account.id, "bare")
-    assert (await keys.identify(own.secret)).rate_per_second == 0
-    assert (await KeyRing(keys.database, 0).identify(bare.secret)).rate_per_second is None
+
+    async def rates(secret: str) -> tuple[int | None, int | None]:
+        caller = await KeyRing(keys.database, 0).identify(secret)
+        return caller.rate_per_second, caller.account_rate_per_second
+
+    assert (await rates(own.secret), await rates(bare.secret)) == ((0, None), (None, None))
     Accounts(keys.database, 0).set_rate(account.id, 30)
-    assert (await KeyRing(keys.database, 0).identify(bare.secret)).rate_per_second == 30
-    assert (await KeyRing(keys.database, 0).identify(own.secret)).rate_per_second == 0
+    assert (await rates(own.secret), await rates(bare.secret)) == ((0, 30), (None, 30))
 
 
 @pytest.mark.parametrize("end", ["revoke", "disable", "freeze"])

@@ -1,4 +1,4 @@
-"""Rate limits: exact within a second, by key, shared through a real Redis, and there when it is gone."""
+"""Rate limits: exact within a second, by account, shared through a real Redis, and there when it is gone."""
 
 import asyncio
 import time
@@ -52,20 +52,34 @@ async def test_the_eleventh_call_in_a_second_is_refused_and_told_when_to_come_ba
     await limiter.check(CALLER)
 
 
-async def test_the_keys_own_rate_counts_and_zero_is_no_limit(limiter: RateLimiter) -> None:
-    assert await allowed(limiter, 8, key_id=2, rate_per_second=3) == 3
-    assert await allowed(limiter, 50, key_id=3, rate_per_second=0) == 50
+async def test_the_keys_of_an_account_are_counted_together(limiter: RateLimiter) -> None:
+    assert await allowed(limiter, 6, account_id=2, key_id=2) == 6
+    assert await allowed(limiter, 6, account_id=2, key_id=3) == 4
+    assert await allowed(limiter, 6, account_id=3, key_id=4) == 6
+
+
+async def test_the_accounts_own_rate_is_for_all_its_keys(limiter: RateLimiter) -> None:
+    assert await allowed(limiter, 30, account_id=4, key_id=5, account_rate_per_second=20) == 20
+    assert await allowed(limiter, 30, account_id=4, key_id=6, account_rate_per_second=20) == 0
+    assert await allowed(limiter, 50, account_id=5, key_id=7, account_rate_per_second=0) == 50
+
+
+async def test_a_lower_rate_of_a_key_counts_beside_the_accounts(limiter: RateLimiter) -> None:
+    assert await allowed(limiter, 8, account_id=6, key_id=8, rate_per_second=3) == 3
+    assert await allowed(limiter, 20, account_id=6, key_id=9) == 7
+    assert await allowed(limiter, 8, account_id=6, key_id=10, rate_per_second=3) == 0
+
+
+async def test_a_higher_rate_of_a_key_or_none_counts_apart(limiter: RateLimiter) -> None:
+    assert await allowed(limiter, 20, account_id=7, key_id=11) == 10
+    assert await allowed(limiter, 50, account_id=7, key_id=12, rate_per_second=30) == 30
+    assert await allowed(limiter, 50, account_id=7, key_id=13, rate_per_second=0) == 50
     assert await limiter.allowance(replace(CALLER, rate_per_second=0)) is None
 
 
-async def test_one_key_does_not_use_up_the_calls_of_another(limiter: RateLimiter) -> None:
-    assert await allowed(limiter, 20, key_id=4) == 10
-    assert await allowed(limiter, 10, key_id=5) == 10
-
-
 async def test_the_allowance_says_what_is_left(limiter: RateLimiter) -> None:
-    await allowed(limiter, 4, key_id=6)
-    allowance = await limiter.allowance(replace(CALLER, key_id=6))
+    await allowed(limiter, 4, account_id=8)
+    allowance = await limiter.allowance(replace(CALLER, account_id=8))
     assert allowance is not None
     assert (allowance.limit, allowance.remaining) == (10, 6)
     assert 0 < allowance.reset_seconds <= 1
@@ -73,7 +87,7 @@ async def test_the_allowance_says_what_is_left(limiter: RateLimiter) -> None:
 
 async def test_two_servers_count_together_through_redis(redis_url: str) -> None:
     one, other = RateLimiter(10, redis_url), RateLimiter(10, redis_url)
-    passed = [await allowed(each, 3, key_id=7) for each in (one, other, one, other)]
+    passed = [await allowed(each, 3, account_id=17) for each in (one, other, one, other)]
     assert sum(passed) == 10
     await one.close()
     await other.close()
@@ -91,19 +105,19 @@ async def test_without_redis_each_server_counts_for_itself_until_it_is_back(
     monkeypatch.setattr("legible.rate_limit.REDIS_PAUSE_SECONDS", 0.2)
     with servers.redis_server() as url:
         limiter = RateLimiter(10, url)
-        assert await allowed(limiter, 5, key_id=8) == 5
-    assert await allowed(limiter, 20, key_id=8) == 10
+        assert await allowed(limiter, 5, account_id=18) == 5
+    assert await allowed(limiter, 20, account_id=18) == 10
     await asyncio.sleep(0.25)
-    await allowed(limiter, 1, key_id=8)  # asks Redis once more, in vain
+    await allowed(limiter, 1, account_id=18)  # asks Redis once more, in vain
     assert [line.partition(";")[0] for line in warnings] == ["Redis does not answer"]
     await limiter.close()
 
 
 async def test_a_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     limiter, clock = RateLimiter(10), time.time
-    assert await allowed(limiter, 12, key_id=10) == 10
+    assert await allowed(limiter, 12, account_id=110) == 10
     monkeypatch.setattr(time, "time", lambda: clock() - 3600)
-    assert await allowed(limiter, 12, key_id=10) == 10
+    assert await allowed(limiter, 12, account_id=110) == 10
     await limiter.close()
 
 
@@ -111,9 +125,9 @@ async def test_a_limiter_that_lost_redis_comes_back_to_it(redis_url: str) -> Non
     limiter = RateLimiter(10, redis_url)
     await limiter._pause(ConnectionError("gone"))
     limiter._shared_again = 0
-    assert await allowed(limiter, 12, key_id=9) == 10
+    assert await allowed(limiter, 12, account_id=19) == 10
     assert not limiter._is_alone
     other = RateLimiter(10, redis_url)
-    assert await allowed(other, 1, key_id=9) == 0
+    assert await allowed(other, 1, account_id=19) == 0
     await limiter.close()
     await other.close()

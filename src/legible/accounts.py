@@ -47,8 +47,8 @@ hashing = Semaphore(2)
 class Caller:
     """A known key and its account, as they were when looked up; `check` says whether it may call at all.
 
-    Amounts in micros, times in milliseconds since 1970. `rate_per_second` is the key's own, else the
-    account's, else None for the default; 0 is no limit.
+    Amounts in micros, times in milliseconds since 1970. Of the rates, `rate_per_second` is the key's own;
+    None is the account's or the default, 0 no limit.
     """
 
     key_id: int
@@ -61,6 +61,7 @@ class Caller:
     kinds: frozenset[Kind] | None
     networks: tuple[IPv4Network | IPv6Network, ...] | None
     rate_per_second: int | None
+    account_rate_per_second: int | None
     balance_micros: int
     spend_cap_micros: int | None
     spent_micros: int
@@ -222,8 +223,8 @@ class Accounts:
         audit: AuditEvent | None = None,
         most: int = 0,
     ) -> None:
-        """The rate of the account's keys that have none of their own; None is the default, 0 no limit.
-        A key's own rate over `most`, unless that is 0, goes."""
+        """The rate of the account's keys together; None is the default, 0 no limit. A key's own
+        rate over `most`, unless that is 0, goes."""
         if rate_per_second is not None and rate_per_second < 0:
             raise InvalidField("rate", got=str(rate_per_second), allowed="0 (no limit) or more")
         with self._writing(audit) as session:

@@ -27,7 +27,7 @@ MAX_CACHED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class KeyRules:
-    """What a key may do. None is: never expires, no cap, every kind, every address, the account's rate, no
+    """What a key may do. None is: never expires, no cap, every kind, every address, the account's rate alone, no
     confidence (0-1) of its own under which it is refused an answer."""
 
     expires_ms: int | None = None
@@ -234,7 +234,8 @@ def _caller(key: ApiKey, account: Account, keeps_images: bool | None) -> Caller:
         expires_ms=key.expires_ms,
         kinds=None if key.kinds is None else frozenset(Kind(kind) for kind in key.kinds),
         networks=None if key.addresses is None else tuple(ip_network(each) for each in key.addresses),
-        rate_per_second=account.rate_per_second if key.rate_per_second is None else key.rate_per_second,
+        rate_per_second=key.rate_per_second,
+        account_rate_per_second=account.rate_per_second,
         balance_micros=account.balance_micros,
         spend_cap_micros=key.spend_cap_micros,
         spent_micros=key.spent_micros,

@@ -1,4 +1,4 @@
-"""How often a key may call: a moving second, counted in memory or, for several servers, in Redis."""
+"""How often an account may call: a moving second, counted in memory or, for several servers, in Redis."""
 
 import time
 from contextlib import suppress
@@ -34,8 +34,21 @@ class Allowance:
     reset_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Who is counted together, and how many calls a second that allows."""
+
+    name: str
+    limit: int
+
+    @property
+    def item(self) -> RateLimitItemPerSecond:
+        return RateLimitItemPerSecond(self.limit)
+
+
 class RateLimiter:
-    """Counts by key. Without Redis, or while it is down, each process counts for itself."""
+    """Counts the calls of an account, those of all its keys together. Without Redis, or while it is down,
+    each process counts for itself."""
 
     def __init__(self, default_per_second: int, redis_url: str | None = None) -> None:
         self.default_per_second = default_per_second
@@ -47,24 +60,35 @@ class RateLimiter:
 
     async def check(self, caller: Caller) -> None:
         """Counts a call. Raises `RateLimited` when it is one too many (which then does not count)."""
-        limit = self.limit(caller)
-        if limit == 0:
-            return
-        if not await self._hit(RateLimitItemPerSecond(limit), str(caller.key_id)):
-            allowance = await self.allowance(caller)
-            raise RateLimited(limit=limit, retry_after=allowance.reset_seconds if allowance else 1.0)
+        for window in self.windows(caller):
+            if not await self._hit(window.item, window.name):
+                allowance = await self._left(window)
+                raise RateLimited(limit=window.limit, retry_after=allowance.reset_seconds)
 
     async def allowance(self, caller: Caller) -> Allowance | None:
-        """What is left, for the `RateLimit-*` headers; None for a caller without a limit."""
-        limit = self.limit(caller)
-        if limit == 0:
-            return None
-        stats = await self._stats(RateLimitItemPerSecond(limit), str(caller.key_id))
-        return Allowance(limit, max(0, stats.remaining), min(1.0, max(0.001, stats.reset_time - time.time())))
+        """What is left where least is; None for a caller without a limit."""
+        left = [await self._left(window) for window in self.windows(caller)]
+        return min(left, key=lambda each: each.remaining, default=None)
 
-    def limit(self, caller: Caller) -> int:
-        """Calls a second: the key's, else its account's, else the default; 0 is no limit."""
-        return self.default_per_second if caller.rate_per_second is None else caller.rate_per_second
+    def windows(self, caller: Caller) -> list[Window]:
+        """Where a call of this key counts: with its account's, and in its own where it has a lower rate. A
+        higher one, or none (0), is the operator's to give, and counts apart."""
+        account_rate = caller.account_rate_per_second
+        account = Window(
+            f"account {caller.account_id}", self.default_per_second if account_rate is None else account_rate
+        )
+        if caller.rate_per_second is None:
+            counted = [account]
+        else:
+            own = Window(f"key {caller.key_id}", caller.rate_per_second)
+            is_higher = account.limit > 0 and not 0 < own.limit <= account.limit
+            counted = [own] if is_higher else [own, account]
+        return [window for window in counted if window.limit > 0]
+
+    async def _left(self, window: Window) -> Allowance:
+        stats = await self._stats(window.item, window.name)
+        reset_seconds = min(1.0, max(0.001, stats.reset_time - time.time()))
+        return Allowance(window.limit, max(0, stats.remaining), reset_seconds)
 
     async def _hit(self, item: RateLimitItemPerSecond, key: str) -> bool:
         if self.shared is not None and time.monotonic() >= self._shared_again:

@@ -59,7 +59,9 @@ class Settings(BaseSettings):
     max_queries: int = Field(16, ge=1, le=16, description="Most images in one request, up to 16.")
 
     rate_per_second: int = Field(
-        10, ge=0, description="Calls a second a key may make by default; 0 is no limit."
+        10,
+        ge=0,
+        description="Calls a second of all keys of an account together, by default; 0 is no limit.",
     )
     free_quota_micros: int = Field(
         1_000_000,

@@ -38,7 +38,8 @@ def add(
             metavar="N",
             min=0,
             max=MAX_RATE,
-            help="Calls a second; 0 is unlimited.",
+            help="Calls a second. One up to the account's lowers it for this key; a higher one, or 0 for "
+            "unlimited, does not count with the account's other keys.",
             show_default="the account's",
         ),
     ] = None,

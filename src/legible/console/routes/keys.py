@@ -84,7 +84,7 @@ def _cap(text: str) -> int | None:
 
 
 def account_rate(visit: MemberVisit) -> int:
-    """Calls a second that the account may make with one key; 0 is no limit."""
+    """Calls a second that the keys of the account may make together; 0 is no limit."""
     own = visit.console.accounts.get(visit.person.id).rate_per_second
     return visit.console.settings.rate_per_second if own is None else own
 
