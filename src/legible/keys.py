@@ -27,7 +27,7 @@ MAX_CACHED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class KeyRules:
-    """What a key may do. None is: never expires, no cap, every kind, every address, the account's rate alone, no
+    """What a key may do. None is: never expires, no cap, every kind, every address, the account's rate, no
     confidence (0-1) of its own under which it is refused an answer."""
 
     expires_ms: int | None = None

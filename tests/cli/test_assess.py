@@ -156,3 +156,10 @@ def test_the_interval_of_a_share() -> None:
     # By the formula of Wilson (1927), as tables have it.
     assert interval(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
     assert interval(26, 50) == pytest.approx((0.3851, 0.6521), abs=1e-3)
+
+
+def test_labels_that_are_not_utf_8_are_told_with_their_file(bare: Legible, tmp_path) -> None:
+    (tmp_path / "labels.tsv").write_bytes("a.png\t你好\n".encode("utf-16"))
+    ran = bare("assess", tmp_path)
+    assert ran.code == 1
+    assert "labels.tsv is not UTF-8: save it as UTF-8" in ran.err

@@ -37,6 +37,16 @@ def test_it_names_what_is_wrong(bare: Legible, settings, what) -> None:
     assert what in ran.err
 
 
+def test_why_a_database_does_not_answer_is_told_without_its_password(bare: Legible) -> None:
+    ran = bare("doctor", "--json", LEGIBLE_DATABASE_URL="postgresql://legible:secret@127.0.0.1:1/nowhere")
+    says = next(finding["says"] for finding in ran.json if finding["what"] == "database")
+    assert "127.0.0.1" in says
+    assert "refused" in says
+    assert "LEGIBLE_DATABASE_URL" in says
+    assert "secret" not in says
+    assert "data folder" not in {finding["what"] for finding in ran.json}
+
+
 def test_a_file_that_is_no_database_is_told_beside_the_rest(bare: Legible, tmp_path) -> None:
     (tmp_path / "legible.db").write_bytes(bytes(range(256)) * 32)
     ran = bare("doctor", "--json", "--data", tmp_path)

@@ -84,3 +84,28 @@ def test_a_wrong_amount_says_what_is_allowed(legible: Legible) -> None:
 def test_a_reason_cannot_be_left_out(legible: Legible) -> None:
     ran = legible("user", "topup", "ada@example.com", "5")
     assert (ran.code, "--reason" in ran.err) == (2, True)
+
+
+def test_an_account_is_shut_out_and_let_in_again(legible: Legible) -> None:
+    legible("user", "add", "ada@example.com")
+    assert legible("user", "disable", "ada@example.com", "--json").json["is_enabled"] is False
+    assert "disabled" in legible("user", "list").out
+    assert legible("user", "enable", "ada@example.com").out.startswith("ada@example.com: enabled")
+
+
+def test_the_last_administrator_is_not_shut_out(legible: Legible) -> None:
+    legible("user", "add", "ada@example.com", "--admin")
+    assert legible("user", "disable", "ada@example.com").code == 1
+    assert legible("user", "list", "--json").json[0]["is_enabled"] is True
+
+
+def test_the_rate_of_an_account_is_set(legible: Legible) -> None:
+    legible("user", "add", "ada@example.com")
+    assert legible("user", "rate", "ada@example.com", "50", "--json").json["rate_per_second"] == 50
+    assert legible("user", "rate", "ada@example.com", "0").out.endswith("unlimited.\n")
+    assert legible("user", "rate", "ada@example.com", "fast").code == 2
+
+
+def test_a_refusal_is_json_for_programs(legible: Legible) -> None:
+    ran = legible("user", "rate", "nobody@example.com", "1", "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (1, "not_found")

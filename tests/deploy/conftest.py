@@ -91,6 +91,7 @@ class Fleet:
     url: str
     plain_url: str
     trust: ssl.SSLContext
+    access_log: Path
 
     def client(self, replica: int | None = None) -> httpx.Client:
         """Of one replica, or of whichever nginx picks."""
@@ -126,7 +127,7 @@ def nginx(replicas: list[Replica], database: Database, folder: Path) -> Iterator
     site = published("legible.conf")
     site = re.sub(r"^ *listen \[::\].*\n", "", site, flags=re.MULTILINE)  # not every machine has IPv6
     for old, new in (
-        ("listen 80;", f"listen 127.0.0.1:{plain};"),
+        ("listen 80 default_server;", f"listen 127.0.0.1:{plain};"),
         ("listen 443 ssl;", f"listen 127.0.0.1:{secure} ssl;"),
         ("/etc/legible/tls/fullchain.pem", str(certificate)),
         ("/etc/legible/tls/privkey.pem", str(key)),
@@ -135,6 +136,7 @@ def nginx(replicas: list[Replica], database: Database, folder: Path) -> Iterator
     ):
         assert site.count(old) == 1, old
         site = site.replace(old, new)
+    site = site.replace("/var/log/nginx/", f"{folder}/")
     upstream = published("upstream.conf")
     for number, replica in enumerate(replicas, 8001):
         assert upstream.count(f"127.0.0.1:{number} ") == 1
@@ -148,7 +150,7 @@ def nginx(replicas: list[Replica], database: Database, folder: Path) -> Iterator
     configuration.write_text(
         f"{user}daemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/nginx.log;\nworker_processes 1;\n"
         "events { worker_connections 1024; }\n"
-        f"http {{\naccess_log off;\n{temporary}{upstream}\n{site}\n}}\n"
+        f"http {{\n{temporary}{upstream}\n{site}\n}}\n"
     )
     process = subprocess.Popen([binary, "-c", str(configuration), "-e", str(folder / "nginx.log")])
     try:
@@ -159,6 +161,7 @@ def nginx(replicas: list[Replica], database: Database, folder: Path) -> Iterator
             f"https://127.0.0.1:{secure}",
             f"http://127.0.0.1:{plain}",
             ssl.create_default_context(cafile=str(certificate)),
+            folder / "access.log",
         )
     finally:
         process.terminate()

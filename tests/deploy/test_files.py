@@ -84,7 +84,7 @@ def test_replicas_of_the_compose_file_are_those_that_nginx_knows_and_have_no_rig
         assert name in services["nginx"]["depends_on"]
     for volume in services["nginx"]["volumes"]:
         path = COMPOSE.parent / volume.split(":")[0]
-        assert path.exists() or path.name == "tls"
+        assert path.exists() or path.name in ("tls", "acme")
 
 
 def test_every_setting_that_the_files_name_is_one() -> None:

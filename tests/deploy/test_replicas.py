@@ -125,6 +125,16 @@ def test_the_rate_limit_is_one_for_all(fleet: Fleet) -> None:
     assert RATE <= outcomes[400] < RATE * COUNT
 
 
+def test_the_log_of_nginx_has_no_key(fleet: Fleet) -> None:
+    who = customer(fleet)
+    with fleet.client() as client:
+        told = client.get("/res.php", params={"key": who.key, "action": "getbalance"})
+    assert told.status_code == 200
+    log = fleet.access_log.read_text("utf-8")
+    assert "GET /res.php 200" in log
+    assert who.key not in log
+
+
 def test_a_key_that_is_revoked_on_one_is_dead_on_all_within_a_second(fleet: Fleet) -> None:
     who = customer(fleet)
     key_id = KeyRing(fleet.database, 0).list(who.account_id)[0].id

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from legible.cli import assess, calls, db, doctor, key, ledger, read, serve, types, user
-from legible.cli.common import Failure
+from legible.cli.common import Failure, print_json
 from legible.errors import Refusal
 
 
@@ -51,6 +51,9 @@ def main() -> None:
     try:
         app()
     except (Failure, Refusal) as refusal:
+        if "--json" in sys.argv and isinstance(refusal, Refusal):
+            facts = {"code": refusal.code, "message": str(refusal)}
+            print_json({"error": facts | {"confidence": getattr(refusal, "confidence", None)}})
         print(f"legible: {refusal}", file=sys.stderr)
         sys.exit(1)
     except UnicodeError:

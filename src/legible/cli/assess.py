@@ -143,7 +143,13 @@ def _of(folder: Path) -> list[Picture]:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
         return [Picture(file, None) for file in files]
     pictures = []
-    for number, line in enumerate(labels.read_text("utf-8-sig").splitlines(), 1):
+    try:
+        lines = labels.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise Failure(f"{labels} is not UTF-8: save it as UTF-8, with a tab between columns.") from None
+    except OSError as error:
+        raise Failure(f"{labels} cannot be read: {error.strerror}.") from None
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         name, *rest = line.split("\t")

@@ -20,7 +20,7 @@ from legible.cli.common import (
     print_table,
     settings,
 )
-from legible.errors import Refusal
+from legible.errors import Refusal, Unavailable
 from legible.settings import Settings, unknown_names
 
 ENOUGH_BYTES = 500 * 1024 * 1024
@@ -59,7 +59,8 @@ def examine(chosen: Settings) -> Iterator[Finding]:
     for sentence in unknown_names(os.environ):
         yield Finding("settings", False, sentence)
     yield from _models()
-    yield _data_folder(chosen.data_dir)
+    if chosen.database.startswith("sqlite"):
+        yield _data_folder(chosen.data_dir)
     yield _checked("database", lambda: _database(chosen))
     if chosen.redis_url is not None:
         redis_url = chosen.redis_url.get_secret_value()
@@ -134,6 +135,9 @@ def _database(chosen: Settings) -> str:
         if not database.serves():
             state = "has no tables yet" if database.is_new() else "is from an older version"
             raise Failure(f"{shown} {state}; run `legible db upgrade`")
+    except Unavailable as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        raise Failure(f"{shown} does not answer: {cause}; check LEGIBLE_DATABASE_URL") from None
     except DBAPIError as error:
         cause = str(error.orig or error).splitlines()[0]
         raise Failure(f"{shown} cannot be read: {cause}; restore a backup (docs/deploy.md)") from None

@@ -1,6 +1,8 @@
 """`legible user`: accounts, their passwords and their credit."""
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +19,7 @@ from legible.cli.common import (
 )
 from legible.clock import iso
 from legible.money import LARGEST_YUAN, parse_yuan, yuan
+from legible.settings import MAX_RATE
 
 if TYPE_CHECKING:
     from legible.accounts import Accounts
@@ -133,6 +136,54 @@ def password(
         account = known.by_email(email)
         known.set_password(account.id, _password_from_stdin() if password_stdin else _asked_password())
     print(f"The password of {account.email} is set.")
+
+
+@app.command(name="rate")
+def set_rate(
+    email: Email,
+    rate_per_second: Annotated[
+        int,
+        typer.Argument(
+            metavar="N", min=0, max=MAX_RATE, help="Calls a second, all keys together; 0 is unlimited."
+        ),
+    ],
+    data: Data = None,
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Set how often the keys of an account may call."""
+    changed(email, data, database, as_json, lambda known, id_: known.set_rate(id_, rate_per_second))
+
+
+@app.command()
+def disable(email: Email, data: Data = None, database: DatabaseUrl = None, as_json: Json = False) -> None:
+    """Shut an account out: no log-in, no call. Every running server feels it within a second."""
+    changed(email, data, database, as_json, lambda known, id_: known.set_enabled(id_, False))
+
+
+@app.command()
+def enable(email: Email, data: Data = None, database: DatabaseUrl = None, as_json: Json = False) -> None:
+    """Let a disabled account in again."""
+    changed(email, data, database, as_json, lambda known, id_: known.set_enabled(id_, True))
+
+
+def changed(
+    email: str,
+    data: Path | None,
+    database: str | None,
+    as_json: bool,
+    change: Callable[["Accounts", int], None],
+) -> None:
+    """Changes an account, and tells how it is now."""
+    with open_database(data, database) as opened:
+        known = accounts(opened)
+        change(known, known.by_email(email).id)
+        account = known.by_email(email)
+    if as_json:
+        print_json(_as_json(account))
+    else:
+        state = "enabled" if account.is_enabled else "disabled"
+        print(f"{account.email}: {state}, calls a second: {rate(account.rate_per_second)}.")
 
 
 @app.command()

@@ -215,6 +215,8 @@ def upgrade(url: str) -> None:
             _outside_transaction(connection, "PRAGMA foreign_keys=OFF")
         with connection.begin():
             if parsed.get_backend_name() == "postgresql":
+                # Another process's migration, and an index on a large table, may take long.
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
             command.upgrade(_alembic(connection), "head")
 
