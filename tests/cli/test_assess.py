@@ -160,6 +160,6 @@ def test_the_interval_of_a_share() -> None:
 
 def test_labels_that_are_not_utf_8_are_told_with_their_file(bare: Legible, tmp_path) -> None:
     (tmp_path / "labels.tsv").write_bytes("a.png\t你好\n".encode("utf-16"))
-    ran = bare("assess", tmp_path)
+    ran = bare("assess", tmp_path, "--kind", "text")
     assert ran.code == 1
     assert "labels.tsv is not UTF-8: save it as UTF-8" in ran.err
