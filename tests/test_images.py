@@ -123,3 +123,12 @@ def test_other_views_in_a_photo_of_a_camera_are_no_animation() -> None:
     assert Image.open(BytesIO(data.getvalue())).format == "MPO"
     picture = decode(data.getvalue())
     assert (picture.rgb.shape, picture.frames) == ((20, 40, 3), ())
+
+
+def test_the_picture_of_an_apng_for_programs_that_cannot_move_is_none_of_its_frames() -> None:
+    data = BytesIO()
+    still, first, second = (Image.new("RGB", (20, 20), colour) for colour in ("red", "white", "black"))
+    still.save(data, "PNG", save_all=True, append_images=[first, second], default_image=True)
+    picture = decode(data.getvalue())
+    assert picture.rgb[0, 0].tolist() == [255, 255, 255]
+    assert len(picture.frames) == 2

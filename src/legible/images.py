@@ -202,6 +202,8 @@ def _pixels(image: Image.Image, limits: ImageLimits, field: str) -> Picture:
             break  # frames may grow the canvas: what is of another size cannot be laid on the first
         frames.append(_flatten(frame))
         size = frame.size
+    if image.info.get("default_image") and len(frames) > 1:
+        frames = frames[1:]  # of an APNG: the picture for programs that cannot move it
     rgb, alpha = frames[0]
     if (orientation := _orientation(image)) in TURNS:
         turned = Image.fromarray(rgb).transpose(TURNS[orientation])

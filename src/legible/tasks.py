@@ -49,7 +49,8 @@ class GridOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClickOptions:
-    """`question` in English or Chinese; `anchors` are encoded example pictures that it may refer to."""
+    """`question` in English or Chinese; `anchors` are encoded example pictures, which no question that we
+    answer refers to: they are checked, and not looked at."""
 
     question: str
     anchors: tuple[bytes, ...] = ()
@@ -89,7 +90,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """One character that was read, with the probability (0-1) that it is right."""
+    """One character that was read, and how surely (0-1, not calibrated) its frame shows it."""
 
     text: str
     confidence: float

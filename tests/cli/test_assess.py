@@ -163,3 +163,24 @@ def test_labels_that_are_not_utf_8_are_told_with_their_file(bare: Legible, tmp_p
     ran = bare("assess", tmp_path, "--kind", "text")
     assert ran.code == 1
     assert "labels.tsv is not UTF-8: save it as UTF-8" in ran.err
+
+
+def test_a_text_without_an_answer_is_not_known_and_a_remark_is_no_answer(
+    bare: Legible, challenge: Path
+) -> None:
+    (challenge / "old" / "labels.tsv").write_text("0.png\tHDVFJ\tdrawn by hand\n", "utf-8")
+    (challenge / "new" / "labels.tsv").write_text("0.png\t\n", "utf-8")
+    said = bare("assess", challenge, "--kind", "text", "--json").json
+    assert sorted((str(each["label"]), str(each["right"])) for each in said["readings"]) == [
+        ("HDVFJ", "True"),
+        ("None", "None"),
+    ]
+
+
+def test_a_slider_has_one_right_answer(bare: Legible, tmp_path: Path) -> None:
+    shutil.copytree(SAMPLES / "slider", tmp_path / "slider")
+    file = next((tmp_path / "slider").glob("*.png"))
+    (tmp_path / "slider" / "labels.tsv").write_text(f"{file.name}\t12,5\n", "utf-8")
+    ran = bare("assess", tmp_path / "slider", "--kind", "slider")
+    assert ran.code == 1
+    assert "'12,5' is no right answer of a slider" in ran.err

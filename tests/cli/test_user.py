@@ -106,6 +106,13 @@ def test_the_rate_of_an_account_is_set(legible: Legible) -> None:
     assert legible("user", "rate", "ada@example.com", "fast").code == 2
 
 
+def test_a_lower_rate_of_an_account_is_that_of_its_keys_too(legible: Legible) -> None:
+    legible("user", "add", "ada@example.com")
+    legible("key", "add", "ada@example.com", "--name", "fast", "--rate", "10")
+    legible("user", "rate", "ada@example.com", "1")
+    assert legible("key", "list", "--json").json[0]["rate_per_second"] is None
+
+
 def test_a_refusal_is_json_for_programs(legible: Legible) -> None:
     ran = legible("user", "rate", "nobody@example.com", "1", "--json")
     assert (ran.code, ran.json["error"]["code"]) == (1, "not_found")

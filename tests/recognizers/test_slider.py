@@ -102,6 +102,15 @@ def test_a_strip_tells_the_row_of_the_gap() -> None:
     assert abs(answer.box[1] - 60) <= 1
 
 
+@pytest.mark.parametrize("threshold", [None, 0.0, 0.05])
+def test_a_strip_of_other_rows_is_searched_for_everywhere_at_any_threshold(threshold: float | None) -> None:
+    background, part = cut(180, 60)
+    strip = np.pad(part, ((20, 150 - 64), (0, 0), (0, 0)))
+    answer = read(encoded(background), encoded(strip), threshold)
+    assert abs(answer.box[0] - 180) <= 1
+    assert abs(answer.box[1] - 60) <= 1
+
+
 def test_a_piece_without_alpha_is_cut_from_its_paper() -> None:
     background, part = cut(150, 40)
     paper = np.full((60, 60, 3), 255, np.uint8)
@@ -268,6 +277,13 @@ def test_difference_is_shared_out_among_places() -> None:
     places = changed(background, photo())
     assert {tuple(int(v) for v in place.box) for place in places} == {(201, 33, 44, 44), (20, 80, 40, 40)}
     assert sum(place.probability for place in places) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (256, 106), (100, 0)])
+def test_a_difference_at_the_edge_of_the_picture_keeps_its_size(place: tuple[int, int]) -> None:
+    background, _ = cut(*place)
+    found = changed(background, photo())
+    assert tuple(int(v) for v in found[0].box) == (*place, 44, 44)
 
 
 @pytest.mark.parametrize("seed", range(6))

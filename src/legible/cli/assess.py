@@ -8,7 +8,7 @@ import math
 import os
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -97,12 +97,12 @@ def assess(
     a slider may be 5 pixels off, and a point to click 15.
     """
     options = options_of(kind, question, None)
-    pictures = list(challenge(folder))
+    pictures = list(challenge(folder, kind))
     # Where there are tiles to choose, a threshold would choose them; elsewhere the likeliest answer is
     # wanted, however unsure.
     threshold = None if kind is Kind.GRID or _is_about_tiles(kind, question) else 0.0
     readings = asyncio.run(
-        read_all([(each, Task(kind, (_bytes(each.file),), options, threshold)) for each in pictures])
+        read_all(pictures, lambda picture: Task(kind, (_bytes(picture.file),), options, threshold))
     )
     if as_json:
         print_json(as_facts(readings))
@@ -123,21 +123,21 @@ def _is_about_tiles(kind: Kind, question: str | None) -> bool:
     return asked is not None and asked.rule is Rule.NAMED_TILES
 
 
-def challenge(folder: Path) -> Iterable[Picture]:
+def challenge(folder: Path, kind: Kind) -> Iterable[Picture]:
     """The pictures in `folder` and in the folders in it. Raises `Failure` where there are none."""
     if not folder.is_dir():
         raise Failure(f"{folder} is no folder: name one with pictures of the challenge.")
     folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
     # What a labels.tsv has named is not found again in its own folder.
     found: dict[Path, Picture] = {}
-    for picture in (picture for each in folders for picture in _of(each)):
+    for picture in (picture for each in folders for picture in _of(each, kind)):
         found.setdefault(picture.file.resolve(), picture)
     if not found:
         raise Failure(f"{folder} holds no picture ({', '.join(sorted(PICTURES))}): name a folder that does.")
     return list(found.values())
 
 
-def _of(folder: Path) -> list[Picture]:
+def _of(folder: Path, kind: Kind) -> list[Picture]:
     labels = folder / LABELS
     if not labels.exists():
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
@@ -156,9 +156,11 @@ def _of(folder: Path) -> list[Picture]:
         if not rest or not (folder / name).is_file():
             wrong = "has no tab and right answer" if not rest else f"names {name}, which is not there"
             raise Failure(f"{labels}: line {number} {wrong}; write: file, tab, right answer.")
-        # The last that says something: spreadsheets write empty columns.
-        want = next((each.strip() for each in reversed(rest) if each.strip()), "")
-        pictures.append(Picture(folder / name, want))
+        said = [each.strip() for each in rest if each.strip()]  # spreadsheets write empty columns
+        # Of a sum, the answer stands after what is to be worked out.
+        want = (said[-1] if kind is Kind.ARITHMETIC else said[0]) if said else ""
+        is_known = bool(want) or kind not in (Kind.TEXT, Kind.ARITHMETIC)  # of tiles, none may fit
+        pictures.append(Picture(folder / name, want if is_known else None))
     return pictures
 
 
@@ -169,8 +171,9 @@ def _bytes(file: Path) -> bytes:
         raise Failure(f"Cannot read {file} ({error.strerror}).") from None
 
 
-async def read_all(asked: Sequence[tuple[Picture, Task]]) -> list[Reading]:
-    """Every picture's reading, by as many threads as there are cores, with a bar on a terminal."""
+async def read_all(pictures: Sequence[Picture], ask: Callable[[Picture], Task]) -> list[Reading]:
+    """Every picture's reading, asked for in its turn, by as many threads as there are cores, with a bar
+    on a terminal."""
     # Imported here, so that the other commands start without ONNX Runtime.
     from legible.engine.local import LocalEngine
     from legible.recognizers import available
@@ -178,12 +181,12 @@ async def read_all(asked: Sequence[tuple[Picture, Task]]) -> list[Reading]:
     workers = os.cpu_count() or 1
     engine, turn = LocalEngine(available(), workers=workers), asyncio.Semaphore(4 * workers)
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        line = bar.add_task("Reading", total=len(asked))
+        line = bar.add_task("Reading", total=len(pictures))
 
-        async def one(picture: Picture, task: Task) -> Reading:
+        async def one(picture: Picture) -> Reading:
             async with turn:
                 try:
-                    answer = await engine.recognize(task)
+                    answer = await engine.recognize(ask(picture))
                 except RecognitionFailed as refusal:
                     return Reading(
                         picture, None, refusal.confidence or 0.0, None if picture.want is None else False
@@ -195,7 +198,7 @@ async def read_all(asked: Sequence[tuple[Picture, Task]]) -> list[Reading]:
             return Reading(picture, answer, answer.confidence, judge(answer, picture.want))
 
         try:
-            return await asyncio.gather(*(one(*each) for each in asked))
+            return await asyncio.gather(*map(one, pictures))
         finally:
             await engine.stop()
 
@@ -208,7 +211,11 @@ def judge(answer: Answer, want: str | None) -> bool | None:
     match answer:
         case SliderAnswer(box=(x, *_)):
             edges = _numbers(want or "none", 1, "a slider", "the gap's left edge in pixels")
-            return all(abs(x - edge) <= NEAR_PX for (edge,) in edges)
+            if len(edges) != 1:
+                raise Failure(
+                    f"{want!r} is no right answer of a slider: write the gap's left edge in pixels."
+                )
+            return abs(x - edges[0][0]) <= NEAR_PX
         case ClickAnswer(point=tuple() as point, points=points):
             wanted, said = (
                 _numbers(want, 2, "a click", "x and y in pixels, of each point"),

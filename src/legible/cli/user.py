@@ -152,7 +152,13 @@ def set_rate(
     as_json: Json = False,
 ) -> None:
     """Set how often the keys of an account may call."""
-    changed(email, data, database, as_json, lambda known, id_: known.set_rate(id_, rate_per_second))
+    changed(
+        email,
+        data,
+        database,
+        as_json,
+        lambda known, id_: known.set_rate(id_, rate_per_second, most=rate_per_second),
+    )
 
 
 @app.command()

@@ -61,7 +61,7 @@ def redeem(session: Session, account_id: int, code: str) -> int | None:
 
 def cancel(session: Session, code_id: int) -> TopUpCode | None:
     """Ends a code that nobody redeemed yet; None if there is none of that id."""
-    row = session.get(TopUpCode, code_id)
+    row = session.get(TopUpCode, code_id, with_for_update=True)  # nobody redeems it meanwhile
     if row is None or row.redeemed_ms is not None:
         return None
     row.expires_ms = min(row.expires_ms or now_ms(), now_ms())

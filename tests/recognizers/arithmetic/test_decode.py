@@ -44,6 +44,17 @@ def test_what_cannot_be_answered_is_refused(text: str) -> None:
         decode(frames(text), NETWORK, threshold=0.5)
 
 
+@pytest.mark.parametrize("text", ["3+5-8", "3+5一8", "3加5-8", "1+2+3-6"])
+def test_a_stroke_before_a_last_number_may_be_an_equals_sign(text: str) -> None:
+    with pytest.raises(RecognitionFailed):
+        decode(frames(text), NETWORK, threshold=0.0)
+
+
+@pytest.mark.parametrize(("text", "value"), [("3+5-8=", "0"), ("三加五减八", "0"), ("9-4", "5")])
+def test_a_sign_that_can_be_nothing_else_is_believed(text: str, value: str) -> None:
+    assert decode(frames(text), NETWORK).text == value
+
+
 def test_a_sign_that_is_nearly_lost_is_found_since_a_sum_needs_one() -> None:
     doubt = frames("3+5=")
     plus = CHARS.index("+")

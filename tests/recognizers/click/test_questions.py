@@ -203,3 +203,22 @@ def test_folding_twice_is_folding_once(text: str) -> None:
 def test_case_and_punctuation_do_not_matter(noun: str, wording: str) -> None:
     question = wording.format(noun)
     assert parse(question.upper()) == parse(question.lower() + " ?")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Please click on all elephants",
+        "点击所有大象",
+        "Click on objects that have the same color as the arrow",
+    ],
+)
+def test_what_needs_more_than_a_name_is_not_taken_for_a_name(question: str) -> None:
+    asked = parse(question)
+    assert asked is None or asked.rule in (Rule.DESCRIBED, Rule.REASONING)
+
+
+def test_the_only_one_of_its_kind_is_not_the_odd_one() -> None:
+    asked = parse("点击唯一的猫")
+    assert asked is None or asked.rule is not Rule.ODD
+    assert parse("点击唯一的图标") == Question(Rule.ODD)

@@ -197,3 +197,13 @@ def test_what_is_unsure_is_looked_at_again_and_what_is_sure_is_not() -> None:
 def test_the_looks_of_one_picture_are_weighed_alike() -> None:
     found = usual([Reading("abcd", 0.6), Reading("abce", 0.3), Reading("abce", 0.5)], looks=2)
     assert [(each.text, pytest.approx(each.probability)) for each in found] == [("abce", 0.4), ("abcd", 0.3)]
+
+
+def test_characters_are_as_sure_as_in_the_look_that_shows_them() -> None:
+    nothing = np.zeros((40, len(ALPHANUMERIC) + 1), np.float32)
+    nothing[:, -1] = 1.0
+    calibration = Calibration(right=(0.0, 0.4))
+    net = Network(None, ALPHANUMERIC, (calibration,), (calibration,))  # type: ignore[arg-type]
+    answer = decode(frames("abcd", 0.9), net, TextOptions(), 0.0, lambda hopeless: iter([nothing]))
+    assert answer.text == "abcd"
+    assert all(character.confidence > 0.8 for character in answer.characters)

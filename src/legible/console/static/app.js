@@ -106,8 +106,18 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset?.confirm;
-  if (question && !confirm(question)) event.preventDefault();
+  if (question && !confirm(question)) return event.preventDefault();
+  // A second click would send a form that writes twice. Not before the browser has taken the first.
+  setTimeout(() => {
+    if (event.defaultPrevented || event.target.getAttribute("method") !== "post") return;
+    lock(event.target, true);
+    setTimeout(() => lock(event.target, false), 5000); // of a download, the page stays
+  });
 });
+
+function lock(form, locked) {
+  for (const button of form.querySelectorAll("button:not([type=button])")) button.disabled = locked;
+}
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;

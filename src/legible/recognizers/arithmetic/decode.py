@@ -16,8 +16,8 @@ BEAM, LEAST = 16, 0.004
 UNUSUAL, SELDOM = 0.1, 0.3
 LARGE = re.compile(r"\d{3}")
 ENDINGS = frozenset("=?等是几")
-# Where a sum is known to be asked, a minus sign before a last number is often an equals sign.
-DOUBTFUL = re.compile(r"\d+[-+*x/÷]\d+-\d+")
+# Where a sum is known to be asked, a stroke before a last number is often an equals sign.
+LAST_STROKE, NUMBER = re.compile(r"\d[-一]\d+$"), re.compile(r"\d+")
 CHARS = "0123456789+-*/÷x=?().·:加减乘除上去以等于几是多少零一二三四五六七八九十两请计算壹贰叁肆伍陆柒捌玖"
 
 
@@ -60,7 +60,7 @@ def likeliest(readings: list[Reading], looks: int) -> tuple[Sum, float] | None:
     weighed: dict[Sum | None, float] = {}
     for reading in readings:
         try:
-            asked = None if DOUBTFUL.fullmatch(reading.text) else parse(reading.text)
+            asked = _undoubted(reading.text, parse(reading.text))
         except NoWholeAnswer:
             asked = None
         except NotASum:
@@ -69,6 +69,10 @@ def likeliest(readings: list[Reading], looks: int) -> tuple[Sum, float] | None:
         weighed[asked] = weighed.get(asked, 0.0) + reading.probability * _usual(reading.text, asked)
     asked = max(weighed, key=lambda each: weighed[each], default=None)
     return None if asked is None else (asked, min(1.0, likely[asked]))
+
+
+def _undoubted(text: str, asked: Sum) -> Sum | None:
+    return None if LAST_STROKE.search(text) and len(NUMBER.findall(asked.expression)) > 2 else asked
 
 
 def _usual(text: str, asked: Sum | None) -> float:

@@ -84,8 +84,12 @@ def decode(
     limit = least(rule) if threshold is None else threshold
     confidence = round(reading.confidence, 4)
     if not reading.choice.objects:
+        found = f"{len(reading.view.places)} objects were found in the picture"
+        is_known = (rule, reading.view.kind) in CALIBRATIONS
         raise RecognitionFailed(
-            f"{len(reading.view.places)} objects were found in the picture, too few to choose {rule}",
+            f"{found}, too few to choose {rule}"
+            if is_known
+            else f"{found}; how well {rule} can be told among such objects is not known",
             confidence=0.0,
             threshold=limit,
         )

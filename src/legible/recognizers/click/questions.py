@@ -16,6 +16,9 @@ TWINS = str.maketrans(
 LONGEST = 300
 _POLITE = re.compile(r"^(?:p?lease|kindly|now|first|then|请您?|麻烦)\s*")
 _POLITE_AFTER = re.compile(r"\s*(?:please|thanks|thank you|谢谢)$")
+_ALL = re.compile(
+    r"(?:click|tap|find|select|choose|pick|locate|mark)\s(?:(?:in|on)\s)?all\b|\w{2}(?:所有|全部)"
+)
 _CHINESE = "\u4e00-\u9fff"
 _CHINESE_GAP = re.compile(rf"(?<=[{_CHINESE}])\s+(?=[{_CHINESE}])")
 _ARTICLE = re.compile(
@@ -56,6 +59,8 @@ def parse(text: str) -> Question | None:
     for patterns, rule in ((TILES, Rule.NAMED_TILES), (POINT, Rule.NAMED_POINT)):
         for pattern in patterns:
             found = pattern.match(folded)
+            if found and rule is Rule.NAMED_POINT and count is None and _ALL.match(folded):
+                return Question(Rule.DESCRIBED, found["thing"])  # how many they are is not known
             if found:
                 return _thing(rule, found["thing"], count)
     return None

@@ -71,6 +71,7 @@ def decode_tiles(
     """From (n,) log likelihood ratios to which pictures fit."""
     odds = np.exp(np.clip(evidence.astype(np.float64), -30, 30)) * SHARE / (1 - SHARE)
     chances = odds / (1 + odds)
+    chances = chances.round(4)  # as they are shown
     fits = chances >= (0.5 if threshold is None else threshold)
     sure = float(np.prod(np.where(fits, chances, 1 - chances)))
     if threshold is None and sure < LEAST:
@@ -80,5 +81,5 @@ def decode_tiles(
             confidence=sure,
             threshold=LEAST,
         )
-    confidences = tuple(round(float(chance), 4) for chance in chances)
+    confidences = tuple(map(float, chances))
     return ClickAnswer(label, round(sure, 4), size, objects=tuple(map(bool, fits)), confidences=confidences)

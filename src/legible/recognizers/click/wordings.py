@@ -109,7 +109,8 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (
         Rule.UNIFORM,
         (
-            r"\b(?:shapes|objects|items|figures|symbols|elements)\b.*\b(?:same|one|single|identical) colou?r",
+            r"\b(?:shapes|objects|items|figures|symbols|elements)\b.*"
+            r"\b(?:same|one|single|identical) colou?rs?\b(?! as\b)",
             "single colou?red? (?:shapes|objects)",
             "颜色(?:都|全部|全都)?(?:相同|一样|一致)",
             "(?:相同|同一种|同一个|同样|一种)的?颜色",
@@ -131,7 +132,9 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "(?:is|are|looks?) (?:the )?(?:different|odd)"
             "(?: (?:from|to|than)(?: (?:all|the|others?|rest|of|them))*)?$",
             r"\bdifferent " + _THING + "$",
-            "唯一|与众不同|独特|独一无二|出现(?:过|了)?一次|(?:从不|不|没有|未|从未)重复|落单",
+            "唯一的?(?:一个)?的?(?:$|"
+            + _ZH_THING
+            + ")|与众不同|独特|独一无二|出现(?:过|了)?一次|(?:从不|不|没有|未|从未)重复|落单",
             "打破规律|不符合规[律则]|不合规律|异常|不成对|没有(?:配对|成对)",
             "[与和]其[他它余].*不(?:同|一样)|不(?:同|相同|一样)的" + _ZH_THING,
         ),

@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 COUNTS = (0.015, 0.03, 0.08, 0.44, 0.33, 0.07, 0.02, 0.007, 0.005, 0.003)
 # The share of a scene's cells that an object touches, on average.
 TOUCHED = 0.3
+PLACES = 4  # of a confidence in the answer; what is shown as 0.5 is in at a threshold of 0.5
 # The likeliest set is refused when it is less sure than this: a guess that costs money helps nobody.
 LEAST = {1: 0.55, 9: 0.2, 16: 0.35}
 
@@ -35,7 +36,7 @@ def decode(
     if top is not None and count > 1:
         chosen = np.sort(np.argsort(-probabilities, kind="stable")[:top])
     elif threshold is not None:
-        chosen = np.flatnonzero(probabilities >= threshold)
+        chosen = np.flatnonzero(probabilities.round(PLACES) >= threshold)
     else:
         chosen = np.flatnonzero(likeliest)
     sure = _overlap(probabilities, chosen) if scene else _probability(evidence, chosen)
@@ -46,7 +47,7 @@ def decode(
             confidence=sure,
             threshold=LEAST[count],
         )
-    confidences = tuple(round(float(p), 4) for p in probabilities)
+    confidences = tuple(round(float(p), PLACES) for p in probabilities)
     return GridAnswer(label, size, confidences, tuple(int(i) for i in chosen), round(sure, 4))
 
 

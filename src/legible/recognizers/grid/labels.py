@@ -90,10 +90,14 @@ def _in_a_sentence(name: str) -> str:
 _NAMES = re.compile("|".join(map(_in_a_sentence, _LONGEST_FIRST)))
 # Before the name: asked for what does not show it, the tiles that do would be the wrong ones.
 _NEGATION = re.compile(
-    r"(?:\b(?:without|except|excluding|lacking|no|not|other than|free of|(?:all|every|any)(?:thing)? but)"
+    r"(?:\b(?:without|except|excluding|lacking|no|non|not|other than|free of|(?:all|every|any)(?:thing)? but)"
     r"|n't)\b[a-z ]{0,20}$|(?:不|没有|沒有|除|无|無|非(?!常))\w{0,4}$"
 )
-_EXCEPTED = re.compile("以外|之外")  # after it
+# After it: what is asked for is another thing, or without it.
+_EXCEPTED = re.compile(
+    r"以外|之外|站|牌|票|司机|洗| (?:stops?|stations?|wash|lanes?|signs?|tickets?|drivers?|parks?|rentals?)\b"
+    r"|(?: that| which)? (?:are|is) not\b| that (?:aren't|isn't)\b"
+)
 
 
 def label_of(question: str) -> str | None:

@@ -64,13 +64,20 @@ def _whole(background: Picture, picture: Picture, threshold: float | None) -> Sl
 
 
 def _two(background: Picture, part: Piece, picture: Picture, threshold: float | None) -> SliderAnswer:
-    if picture.rgb.shape[0] == background.rgb.shape[0]:
+    if picture.rgb.shape[0] != background.rgb.shape[0]:
+        return _matched(background, part, False, threshold)
+    found: list[SliderAnswer] = []
+    # Pictures of one height by chance: the piece may belong to other rows than its own.
+    for rows_agree in (True, False):
         try:
-            return _matched(background, part, True, threshold)
-        except RecognitionFailed:
-            # Pictures of one height by chance: the piece may belong to other rows.
-            pass
-    return _matched(background, part, False, threshold)
+            found.append(_matched(background, part, rows_agree, threshold))
+        except RecognitionFailed as refusal:
+            refused = refusal
+        if found and found[0].confidence >= ranker().calibration.threshold:
+            return found[0]
+    if not found:
+        raise refused
+    return max(found, key=lambda answer: answer.confidence)
 
 
 def _matched(background: Picture, part: Piece, rows_agree: bool, threshold: float | None) -> SliderAnswer:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from legible.recognizers.slider.decode import Place
+from legible.recognizers.slider.decode import Box, Place
 
 # Differences up to this many grey levels are JPEG's own.
 NOISE: Final = 12
@@ -36,8 +36,7 @@ def changed(background: NDArray[np.uint8], whole: NDArray[np.uint8]) -> list[Pla
     total = max(float(sums.sum()), 1.0)
     height, width = difference.shape
     places = [
-        # The 3x3 mean has widened the box by one pixel on each side.
-        Place((x + 1, y + 1, w - 2, h - 2), float(share) / total)
+        Place(_narrowed(x, y, w, h, difference.shape), float(share) / total)
         for (x, y, w, h, _), share in zip(stats[1:].tolist(), sums[1:], strict=True)
         if w > max(2, SMALLEST * width)
         and h > max(2, SMALLEST * height)
@@ -46,6 +45,13 @@ def changed(background: NDArray[np.uint8], whole: NDArray[np.uint8]) -> list[Pla
     grey = cv2.absdiff(*(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (background, whole)))
     clear = [place for place in places if _stands_out(place, grey)]  # type: ignore[arg-type]
     return sorted(clear, key=lambda place: -place.probability)[:5]
+
+
+def _narrowed(x: int, y: int, width: int, height: int, shape: tuple[int, ...]) -> Box:
+    """The box that the 3x3 mean has widened by one pixel on each side, but for the picture's own edges."""
+    left, right = x + (x > 0), x + width - (x + width < shape[1])
+    top, bottom = y + (y > 0), y + height - (y + height < shape[0])
+    return left, top, right - left, bottom - top
 
 
 def without_piece(

@@ -1,6 +1,7 @@
 """From probabilities a frame to characters (CTC), within what the caller knows about charset, length
 and case."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -59,12 +60,11 @@ def decode(
     `further` ones. Raises `RecognitionFailed` under the threshold."""
     chars = allowed(options)
     limit = network.texts[0].threshold if threshold is None else threshold
-    frames = first
+    looks: list[Floats] = []
 
     def read(probs: Floats) -> list[Reading]:
-        nonlocal frames
-        frames = restrict(probs, network.charset, chars)
-        return candidates(frames, chars, options.min_length, options.max_length)
+        looks.append(restrict(probs, network.charset, chars))
+        return candidates(looks[-1], chars, options.min_length, options.max_length)
 
     choose = likeliest if options.max_length > SHORT else usually_short
     text, confidence = until_sure(first, further, read, choose, network.texts)
@@ -79,7 +79,9 @@ def decode(
             threshold=limit,
         )
     cased = {"keep": text, "lower": text.lower(), "upper": text.upper()}[options.case]
-    peaks = _peaks(frames, [chars.index(c) for c in text])
+    symbols = [chars.index(c) for c in text]
+    # Of the look that shows this text best: another may have been read otherwise.
+    peaks = max((_peaks(frames, symbols) for frames in looks), key=math.prod)
     characters = tuple(Character(c, round(p, 4)) for c, p in zip(cased, peaks, strict=True))
     return TextAnswer(cased, round(confidence, 4), characters)
 
