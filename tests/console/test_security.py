@@ -2,10 +2,12 @@
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from limits import parse
 from starlette.routing import Mount, Route
 
 from legible.app import build_app
@@ -232,6 +234,21 @@ def test_whoever_owns_a_network_of_ipv6_is_counted_once(real_limits: None) -> No
     assert tried == [True] * 10 + [False]
     assert attempts.allow(SIGN_UP_BY_ADDRESS, "2001:db8:0:1::1")
     assert attempts.allow(SIGN_UP_BY_ADDRESS, "192.0.2.1")
+
+
+def test_names_that_have_nothing_counted_are_forgotten(
+    real_limits: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("legible.console.attempts.MOST_NAMES", 50)
+    attempts = Attempts()
+    for n in range(60):
+        attempts.allow(parse("1/second"), f"{n}@example.com")
+    time.sleep(1.2)
+    for n in range(3):  # what is old is found at a count, and forgotten at the next
+        attempts.allow(parse("1/hour"), f"new {n}")
+        time.sleep(0.1)
+    assert len(attempts._storage.events) < 10
+    assert not attempts.allow(parse("1/hour"), "new 0")
 
 
 def test_a_new_password_ends_all_log_ins(site: Site, member: Person) -> None:

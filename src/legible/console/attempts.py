@@ -11,21 +11,29 @@ LOG_IN_BY_EMAIL = parse("10/15 minutes")
 SIGN_UP_BY_ADDRESS = parse("10/hour")
 REDEEM_BY_ACCOUNT = parse("10/10 minutes")
 DEMO_BY_ADDRESS = parse("60/minute")
+MOST_NAMES = 10_000  # from here on, those that have nothing counted go: `limits` keeps every name for ever
 
 
 class Attempts:
     """Counts in this process, which is enough against guessing: N servers allow N times a small number."""
 
     def __init__(self) -> None:
-        self._window = MovingWindowRateLimiter(MemoryStorage())
+        self._storage = MemoryStorage()
+        self._window = MovingWindowRateLimiter(self._storage)
 
     def allow(self, item: RateLimitItem, who: str) -> bool:
         """Counts one attempt; False when it is one too many."""
+        if len(self._storage.events) > MOST_NAMES:
+            self._forget_idle()
         return self._window.hit(item, _whose(who))
 
     def forget(self, item: RateLimitItem, who: str) -> None:
         """A success: earlier failures no longer count."""
         self._window.clear(item, _whose(who))
+
+    def _forget_idle(self) -> None:
+        for name in [name for name, attempts in self._storage.events.copy().items() if not attempts]:
+            self._storage.clear(name)
 
 
 def _whose(who: str) -> str:

@@ -75,7 +75,7 @@ class HcaptchaRequest(Recognition):
         examples=["Please click on the UNIQUE object among the others."],
     )
     anchors: Annotated[list[str] | None, LeftOut] = Field(
-        None, description="example pictures in base64 that the question refers to"
+        None, description="example pictures in base64; checked, not looked at: what needs them is refused"
     )
     origin: Annotated[Literal["bottom-left", "top-left"] | None, LeftOut] = Field(
         None,

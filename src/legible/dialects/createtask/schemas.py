@@ -108,7 +108,7 @@ class HCaptchaClassification(_Task):
     )
     question: Question
     anchors: list[str] | None = Field(
-        None, description="example pictures in base64 that the question refers to"
+        None, description="example pictures in base64; checked, not looked at: what needs them is refused"
     )
 
 
