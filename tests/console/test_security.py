@@ -222,6 +222,9 @@ def test_guessing_passwords_is_stopped(sqlite_template, tmp_path, real_limits) -
         # Even the right one has to wait then.
         form = {"email": member.email, "password": PASSWORD}
         assert visitor.post("/login", form, at="/login").status_code == 429
+        # Not from elsewhere: else whoever knows an e-mail could lock its owner out.
+        elsewhere = site.visitor(**{"x-forwarded-for": "203.0.113.9"})
+        assert elsewhere.post("/login", form, at="/login").status_code == 303
 
 
 def _copy(template, folder) -> str:

@@ -7,7 +7,9 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 LOG_IN_BY_ADDRESS = parse("30/5 minutes")
+# From one address; from all of them together many more, or whoever knows an e-mail could lock its owner out.
 LOG_IN_BY_EMAIL = parse("10/15 minutes")
+LOG_IN_BY_EMAIL_ANYWHERE = parse("200/15 minutes")
 SIGN_UP_BY_ADDRESS = parse("10/hour")
 REDEEM_BY_ACCOUNT = parse("10/10 minutes")
 DEMO_BY_ADDRESS = parse("60/minute")
@@ -25,18 +27,18 @@ class Attempts:
         """Counts one attempt; False when it is one too many."""
         if len(self._storage.events) > MOST_NAMES:
             self._forget_idle()
-        return self._window.hit(item, _whose(who))
+        return self._window.hit(item, whose(who))
 
     def forget(self, item: RateLimitItem, who: str) -> None:
         """A success: earlier failures no longer count."""
-        self._window.clear(item, _whose(who))
+        self._window.clear(item, whose(who))
 
     def _forget_idle(self) -> None:
         for name in [name for name, attempts in self._storage.events.copy().items() if not attempts]:
             self._storage.clear(name)
 
 
-def _whose(who: str) -> str:
+def whose(who: str) -> str:
     """Of an address of IPv6 the first half: the other half is its owner's to choose."""
     try:
         address = ip_address(who)

@@ -5,7 +5,13 @@ from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
 from legible.console import sessions
-from legible.console.attempts import LOG_IN_BY_ADDRESS, LOG_IN_BY_EMAIL, SIGN_UP_BY_ADDRESS
+from legible.console.attempts import (
+    LOG_IN_BY_ADDRESS,
+    LOG_IN_BY_EMAIL,
+    LOG_IN_BY_EMAIL_ANYWHERE,
+    SIGN_UP_BY_ADDRESS,
+    whose,
+)
 from legible.console.formats import zone_names
 from legible.console.i18n import LANGUAGES, mark
 from legible.console.web import (
@@ -53,18 +59,24 @@ def log_in(visit: VisitDep, form: FormDep) -> Response:
         except Unauthenticated as refusal:
             error = FROZEN if refusal.reason == "account_disabled" else WRONG
         else:
-            visit.console.attempts.forget(LOG_IN_BY_EMAIL, form["email"])
+            visit.console.attempts.forget(LOG_IN_BY_EMAIL, _from_there(visit, form["email"]))
             return _enter(visit, account.id, _next(form["next"]))
     status = 429 if error == TOO_OFTEN else 400
     return visit.page("login.html", status, next=form["next"], email=form["email"], error=error)
 
 
 def _too_often(visit: Visit, email: str) -> str | None:
-    attempts = visit.console.attempts
-    allowed = attempts.allow(LOG_IN_BY_ADDRESS, visit.address) and attempts.allow(
-        LOG_IN_BY_EMAIL, email[:254]
+    limits = (
+        (LOG_IN_BY_ADDRESS, visit.address),
+        (LOG_IN_BY_EMAIL, _from_there(visit, email)),
+        (LOG_IN_BY_EMAIL_ANYWHERE, email[:254]),
     )
-    return None if allowed else TOO_OFTEN
+    # One that is over its limit stops the count of those after it.
+    return None if all(visit.console.attempts.allow(*limit) for limit in limits) else TOO_OFTEN
+
+
+def _from_there(visit: Visit, email: str) -> str:
+    return f"{email[:254]} from {whose(visit.address)}"
 
 
 def _enter(visit: Visit, account_id: int, target: str, done: str | None = None) -> Response:

@@ -90,7 +90,7 @@ def _forget_images(session: Session, account_id: int) -> None:
 
 def _is_password(visit: MemberVisit, password: str) -> bool | None:
     """None: too many attempts."""
-    if not visit.console.attempts.allow(LOG_IN_BY_EMAIL, visit.person.email):
+    if not visit.console.attempts.allow(LOG_IN_BY_EMAIL, f"account {visit.person.id}"):
         return None
     try:
         visit.console.accounts.verify(visit.person.email, password)
