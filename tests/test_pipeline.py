@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from sqlalchemy import select
@@ -13,7 +13,7 @@ from sqlalchemy import select
 from legible.accounts import Accounts
 from legible.clock import now_ms
 from legible.db.session import Database
-from legible.db.tables import Account, Call, Preference
+from legible.db.tables import Account, Call, KeptImage, Preference
 from legible.engine.local import LocalEngine
 from legible.errors import (
     Broken,
@@ -376,6 +376,21 @@ async def test_when_the_log_is_down_the_answer_is_unavailable_and_free(database:
             await each.call(key)
     assert_books_balance(database)
     assert Accounts(database, 0).list()[0].balance_micros == PRICE
+
+
+async def test_an_account_keeps_so_much_in_a_day_and_is_answered_beyond(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("legible.kept_images.MOST_MIB_A_DAY", 1500 / 1024**2)
+    key, picture = new_key(database, 10 * PRICE), Request(replace(TEXT.task, images=(b"x" * 1000,)), 50200)
+    with database.write() as session:
+        account = session.scalars(select(Account)).one()
+        session.add(Preference(account_id=account.id, keeps_images=True))
+    async with house(database) as each:
+        for _ in range(3):
+            assert (await each.call(key, picture)).status == 200
+    with database.read() as session:
+        assert len(session.scalars(select(KeptImage)).all()) == 1
 
 
 async def test_images_that_cannot_be_kept_do_not_cost_the_answer(database: Database) -> None:

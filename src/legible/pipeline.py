@@ -160,7 +160,7 @@ class Pipeline:
 
     async def _keep_images(self, draft: Draft, receipt: Receipt | None) -> None:
         if draft.caller.keeps_images and receipt is not None:
-            await self.images.keep(receipt.call_id, draft.images)
+            await self.images.keep(draft.caller.account_id, receipt.call_id, draft.images)
 
 
 def _draft(attempt: Attempt, caller: Caller) -> Draft:
