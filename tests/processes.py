@@ -1,6 +1,7 @@
 """The processes of this machine, as Linux tells of them."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -12,11 +13,12 @@ def descendants(root: int) -> Iterator[int]:
 
 
 def children(pid: int) -> list[int]:
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
-    except OSError:
-        return []  # it has just ended
+    found: list[int] = []
+    with suppress(OSError):  # it has just ended
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):  # one of its threads has, which says nothing about the others
+                found += map(int, (thread / "children").read_text().split())
+    return found
 
 
 def command_line(pid: int) -> bytes:
