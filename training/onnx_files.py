@@ -39,13 +39,13 @@ def to_onnx(
     example: torch.Tensor,
     path: Path,
     axes: Mapping[int, str],
-    names: tuple[str, str] = ("pixels", "logits"),
+    names: Sequence[str] = ("pixels", "logits"),
 ) -> None:
-    """`axes` of the input may have any size; `names` are those of input and output."""
+    """`axes` of the input may have any size; `names` are those of input and outputs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            net.eval(), (example,), path, input_names=[names[0]], output_names=[names[1]],
+            net.eval(), (example,), path, input_names=[names[0]], output_names=list(names[1:]),
             dynamic_axes={names[0]: dict(axes)}, opset_version=17, dynamo=False,
         )  # fmt: skip
 

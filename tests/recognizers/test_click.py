@@ -27,6 +27,7 @@ from legible.recognizers.click.preprocess import Canvas
 from legible.recognizers.click.rules import RULES, Choice, largest, odd, pair, smallest, uniform
 from legible.recognizers.click.scene import likeliest
 from legible.recognizers.click.tiles import decode_tiles, tile_nouns
+from legible.recognizers.click.together import Joint, likeness, together, usual
 from legible.recognizers.click.wordings import Rule
 from legible.tasks import ClickAnswer, ClickOptions, Kind, Task
 
@@ -117,7 +118,7 @@ def test_every_rule_refuses_what_is_not_sure_enough(rule: Rule, kind: str) -> No
     one = np.ones(3, np.float32)
     view = View(np.zeros((3, 3), np.float32), (), one, one if kind == "discs" else None)
     calibration = CALIBRATIONS[rule, kind]
-    least = 0.3 if rule is Rule.NAMED_POINT else 0.7
+    least = 0.3 if rule in (Rule.NAMED_POINT, Rule.ATTRIBUTE) else 0.7
     margin = (math.log(least / (1 - least)) - calibration.offset) / calibration.slope
     canvas = Canvas(np.zeros((64, 64, 3), np.uint8), 1.0, (64, 64))
     assert view.kind == kind
@@ -167,10 +168,10 @@ def test_an_unknown_question_is_refused_with_what_is_supported() -> None:
 @pytest.mark.parametrize(
     "question",
     [
-        "Please click on objects that are more expensive than a television",
-        "Please click on all objects that require sunlight to grow.",
-        "Please select objects that are smaller than an adult cow",
-        "点击自身能发光的物体",
+        "Please click on the animal that does not belong in the environment",
+        "Click each image containing something you can wear",
+        "Click on things that are heavier than a horse",
+        "选择适合放入高温烤箱的物品",
     ],
 )
 def test_a_question_that_needs_reasoning_is_refused_and_not_guessed(question: str) -> None:
@@ -290,7 +291,9 @@ def test_squares_are_no_discs() -> None:
 
 
 def test_tiles_fit_where_the_evidence_says_so() -> None:
-    answer = decode_tiles(np.array([9, -9, -9, 8], np.float32), "each image containing a bus", (128, 128))
+    answer = decode_tiles(
+        together(np.array([9, -9, -9, 8], np.float32)), "each image containing a bus", (128, 128)
+    )
     assert answer.objects == (True, False, False, True)
     assert answer.point is None
     assert answer.confidence > 0.99
@@ -299,17 +302,19 @@ def test_tiles_fit_where_the_evidence_says_so() -> None:
 def test_tiles_that_could_be_anything_are_refused_unless_a_threshold_is_given() -> None:
     evidence = np.zeros(9, np.float32)
     with pytest.raises(RecognitionFailed, match="which pictures fit"):
-        decode_tiles(evidence, "each image containing a bus", (128, 128))
-    assert decode_tiles(evidence, "", (128, 128), threshold=0.2).objects == (True,) * 9
+        decode_tiles(together(evidence), "each image containing a bus", (128, 128))
+    assert decode_tiles(together(evidence), "", (128, 128), threshold=0.2).objects == (True,) * 9
 
 
 def test_the_confidence_of_tiles_is_that_of_the_ones_chosen() -> None:
     evidence = np.array([1.2, 1.2, -9], np.float32)
-    few, usual = (decode_tiles(evidence, "", (128, 128), threshold=least) for least in (0.9, 0.5))
+    joint = together(evidence)
+    few, usual = (decode_tiles(joint, "", (128, 128), threshold=least) for least in (0.9, 0.5))
     assert few.objects == (False, False, False)
     assert usual.objects == (True, True, False)
     assert few.confidence < usual.confidence
-    assert decode_tiles(np.array([-10], np.float32), "", (128, 128), threshold=0.0).confidence < 0.001
+    alone = together(np.array([-10], np.float32))
+    assert decode_tiles(alone, "", (128, 128), threshold=0.0).confidence < 0.001
 
 
 def test_what_the_grid_has_a_label_for_is_asked_of_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,6 +346,83 @@ def test_a_named_thing_is_found_among_tiles() -> None:
     answer = ask("Please click each image containing a traffic light", *pictures, threshold=0.5)
     assert len(answer.confidences) == 4
     assert max(answer.confidences) == answer.confidences[1]
+
+
+@given(st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=16))
+def test_sets_of_tiles_are_weighed_to_one(evidence: list[float]) -> None:
+    joint = together(np.array(evidence, np.float32))
+    assert joint.chances.sum() == pytest.approx(1)
+    order = np.argsort(evidence, kind="stable")
+    assert (np.diff(joint.each[order]) >= -1e-9).all()
+
+
+def test_tiles_that_are_alike_fit_alike() -> None:
+    evidence = np.array([2, -0.5, -0.5, -0.5, -0.5], np.float32)
+    alike = np.zeros((5, 5), np.float32)
+    alike[0, 1] = alike[1, 0] = 3
+    apart, pulled = together(evidence).each, together(evidence, alike).each
+    assert apart[1] == pytest.approx(apart[2])
+    assert pulled[1] > 0.5 > pulled[2]
+
+
+def test_so_many_tiles_fit_as_the_question_says() -> None:
+    evidence = np.array([4, 3, 2, -1, -2, -3, -4, -5, -6], np.float32)
+    one = together(evidence, count=1)
+    assert one.each.sum() == pytest.approx(1)
+    assert one.chance_of(np.arange(9) == 0) == pytest.approx(one.chances.max())
+    assert together(evidence, count=20).each.min() == 1
+
+
+@pytest.mark.parametrize("number", range(1, 17))
+def test_any_number_of_tiles_has_a_usual_count(number: int) -> None:
+    share = usual(number, None)
+    assert share.shape == (number + 1,)
+    assert (share > 0).all()
+    assert share[min(number, 2)] == share.max()
+
+
+def test_likeness_is_of_what_is_not_common_to_all() -> None:
+    looks = np.array([[1, 0.1, 0], [1, 0.1, 0], [1, 0, 0.1]], np.float32)
+    alike = likeness(looks)
+    assert alike[0, 1] == pytest.approx(1, abs=1e-3)
+    assert alike[0, 2] < alike[0, 1]
+    assert isinstance(together(np.zeros(3, np.float32), alike), Joint)
+
+
+def test_what_a_sample_shows_is_found_among_tiles() -> None:
+    heart, light, star, other = (sample(f"tile-{index}.png") for index in range(4))
+    pictures, question = (
+        (light, heart, star),
+        "Please click on all entities similar to the following pattern.",
+    )
+    task = Task(Kind.CLICK, pictures, ClickOptions(question, (other,)), threshold=0.5)
+    answer = recognize(task)
+    assert max(answer.confidences) == answer.confidences[1]
+    with pytest.raises(InvalidField, match="anchors: got none"):
+        ask(question, *pictures)
+    with pytest.raises(InvalidImage, match=r"anchors\[1\]"):
+        recognize(Task(Kind.CLICK, pictures, ClickOptions(question, (other, b"GIF89a"))))
+
+
+def test_what_melts_is_the_snowman_in_a_scene() -> None:
+    scene = next(each for each in LABELS if each["file"] == "named-snowman.png")
+    for question in ("Click on the object that melts", "点击会融化的物体"):
+        answer = ask(question, sample("named-snowman.png"), threshold=0.0)
+        assert hit(answer.points, scene["wanted"])
+
+
+def test_all_that_are_like_that_are_asked_of_several_pictures() -> None:
+    with pytest.raises(InvalidField, match="of one picture"):
+        ask("Click on all objects that melt", sample("named-snowman.png"))
+
+
+def test_a_comparison_with_what_has_no_size_is_refused() -> None:
+    for question in (
+        "Click on objects that are smaller than a dragon",
+        "click on things smaller than an ant",
+    ):
+        with pytest.raises(InvalidField, match="which needs what is like that"):
+            ask(question, *[plain(128, 128)] * 3)
 
 
 # ---- names ---------------------------------------------------------------------------

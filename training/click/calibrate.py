@@ -18,16 +18,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from training.click import attributes
 from training.click.data import LEVELS, Asked, Scene, on_page, scene
 from training.click.named import Views, load, photos_of
 from training.click.scenes import Bank, Scenes, grounds
-from training.click.vocabulary import CLASSES
+from training.click.tiles import SETS
+from training.click.vocabulary import CLASSES, NAMES
 
 from legible.images import Picture
 from legible.recognizers.click import COUNTS, SIZES, best_reading
+from legible.recognizers.click.attributes import Attribute
 from legible.recognizers.click.decode import CALIBRATIONS, Reading, least, read
 from legible.recognizers.click.model import look_at_discs, look_at_things
-from legible.recognizers.click.names import known_nouns
+from legible.recognizers.click.names import Evidence, known_nouns, of_attribute, of_noun
 from legible.recognizers.click.preprocess import Canvas, preprocess
 from legible.recognizers.click.questions import Question, parse
 from legible.recognizers.click.scene import look_for
@@ -95,7 +98,8 @@ def rows(count: int, seed: int, *, alone: bool = False, pages: bool = False) -> 
 
 def named_rows(paths: list[Path], count: int, seed: int, *, fitting: bool) -> Iterator[Row]:
     """Scenes of four to ten different things, held-out drawings and photos, and then held-out photos alone;
-    each thing is asked for by its name. Half of the nouns are asked for to fit, the others to measure."""
+    each thing is asked for by its name, and one by what it alone is like. Half of the nouns are asked for to
+    fit, the others to measure."""
     bank, photos, tiles = paths
     rng = np.random.default_rng((seed, 6))
     held_out = load(Bank.load(bank, held_out=False), tiles, held_out=True)
@@ -107,7 +111,14 @@ def named_rows(paths: list[Path], count: int, seed: int, *, fitting: bool) -> It
             rgb, places = views.scene(unlike(rng, known, int(rng.integers(4, 11))))
             for noun, *place in places:
                 if (zlib.crc32(noun.encode()) % 2 == 0) == fitting:
-                    yield named_row(noun, rgb, tuple(place), level)
+                    yield named_row(of_noun(noun), Rule.NAMED_POINT, rgb, tuple(place), level)
+            shown = {attributes.IMAGENET + NAMES.index(noun): place for noun, *place in places}
+            alone = {name: min(found) for name in SETS
+                     if len(found := attributes.rows_of(name) & {*shown}) == 1}  # fmt: skip
+            if alone:
+                name = str(rng.choice(sorted(alone)))
+                wanted = of_attribute(Attribute(name))
+                yield named_row(wanted, Rule.ATTRIBUTE, rgb, tuple(shown[alone[name]]), level)
 
 
 def unlike(rng: np.random.Generator, nouns: list[str], count: int) -> list[str]:
@@ -120,16 +131,18 @@ def unlike(rng: np.random.Generator, nouns: list[str], count: int) -> list[str]:
     return chosen
 
 
-def named_row(noun: str, rgb: NDArray[np.uint8], place: tuple[float, ...], level: int) -> Row:
+def named_row(
+    wanted: Evidence, rule: Rule, rgb: NDArray[np.uint8], place: tuple[float, ...], level: int
+) -> Row:
     start = time.process_time()
     picture = Picture(rgb)
     canvas = preprocess(picture)
-    reading = look_for(noun, picture, canvas, 1)
+    reading = look_for(wanted, rule, picture, canvas, 1)
     seconds = time.process_time() - start
     points = canvas.in_picture(reading.view.places[list(reading.choice.objects)])[:, :2]
     right = any(np.hypot(x - place[0], y - place[1]) <= place[2] for x, y in points)
     margin = reading.choice.margin if reading.choice.objects else NOTHING
-    return Row(None, level, Rule.NAMED_POINT, "things", margin, right, seconds)
+    return Row(None, level, rule, "things", margin, right, seconds)
 
 
 def fitted(margins: np.ndarray, right: np.ndarray) -> tuple[float, float]:
@@ -149,11 +162,12 @@ def report(done: list[Row]) -> None:
         "| question | level | n | right | answered | right of these | CPU ms | as discs |\n"
         "|---|---|---|---|---|---|---|---|"
     )
-    for asked, level in dict.fromkeys((row.asked, row.level) for row in done):
-        part = [row for row in done if row.asked is asked and row.level == level]
+    for asked, rule, level in dict.fromkeys((row.asked, row.rule, row.level) for row in done):
+        part = [row for row in done if (row.asked, row.rule, row.level) == (asked, rule, level)]
         sure = [row for row in part if confidence(row) >= least(row.rule)]
         right = f"{np.mean([row.right for row in sure]):.1%}" if sure else "-"
-        name, style = (asked.name.lower(), LEVELS[level - 1]) if asked else ("named", NAMED[level])
+        other = (rule.name.lower(), NAMED[level])
+        name, style = (asked.name.lower(), LEVELS[level - 1]) if asked else other
         print(
             f"| {name} | {style} | {len(part)} "
             f"| {np.mean([row.right for row in part]):.1%} | {len(sure) / len(part):.1%} | {right} "

@@ -18,6 +18,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from training.click import named, train, train_names
+from training.click.attributes import ATTRIBUTES, levels
 from training.click.model import BothNet, NameNet, ObjectNet
 from training.click.named import Views
 from training.click.scenes import Bank, Scenes, grounds
@@ -121,7 +122,8 @@ def export_names(arguments: argparse.Namespace, folder: Path) -> None:
     learned.load_state_dict(torch.load(arguments.checkpoint or train_names.CHECKPOINT, map_location="cpu"))
     net = BothNet(learned, before)
     plain, small = folder / "plain.onnx", folder / "int8.onnx"
-    to_onnx(net, torch.zeros(2, 3, names.CROP, names.CROP), plain, {0: "n"})
+    outputs = ("pixels", "logits", "attributes", "seen")
+    to_onnx(net, torch.zeros(2, 3, names.CROP, names.CROP), plain, {0: "n"}, outputs)
     _, pictures, classes = held_out_views(arguments)
     order = np.random.default_rng(13).permutation(len(pictures))
     some = (names.tensor(pictures[part]) for part in np.array_split(order[:200], 25))
@@ -158,6 +160,8 @@ def export_names(arguments: argparse.Namespace, folder: Path) -> None:
         "nouns": {row[0]: nouns[row[0]] for row in published["scenes"]},
         "tiles": [row[0] for row in published["tiles"]],
         "calibration": [round(slope, 4), round(offset, 4)],
+        "attributes": ATTRIBUTES,
+        "levels": levels(),
     }
     put(onnx.load(path), "click", "click_names", {key: json.dumps(value) for key, value in facts.items()})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from training.click.attributes import IMAGENET, members
 from training.grid.model import WIDTH, Trunk
 from training.maps import Block, MapNet
 
@@ -29,7 +30,6 @@ class ObjectNet(MapNet):
 
 # Blocks of the trunk up to this one stay as ImageNet made them, so that their answers can be kept.
 KEPT = 11
-IMAGENET = 1001
 
 
 class NameNet(nn.Module):
@@ -91,17 +91,22 @@ class NameNet(nn.Module):
 
 # How far to believe what was learned, and what ImageNet knew.
 LEARNED, KNEW = 0.8, 0.2
+# A probability that is as good as none.
+FAINT = 1e-6
 
 
 class BothNet(nn.Module):
     """(N, 3, 128, 128) in -1..1 -> (N, classes) logarithms of probabilities: of the network that learned,
-    mixed with the one that it started from.
+    mixed with the one that it started from; (N, 2, attributes), those of the attributes, by each of the two;
+    and (N, 1280) of length 1: what the second one saw, alike where the pictures are.
 
     What learns from drawings forgets photos of whatever it has no photo of; what it was before still knows
     them. The first blocks are those of both.
     """
 
     none: Tensor
+    own: Tensor
+    attributes: Tensor
 
     def __init__(self, learned: NameNet, before: NameNet) -> None:
         super().__init__()
@@ -110,10 +115,18 @@ class BothNet(nn.Module):
         # That none of ours is meant was only learned.
         none[1, :, -1] = -1e4
         self.register_buffer("none", none)
+        # Nor did it learn rows of ours.
+        own = torch.zeros(2, 1, learned.members.shape[1])
+        own[1, :, IMAGENET:] = -1e4
+        self.register_buffer("own", own)
+        self.register_buffer("attributes", torch.from_numpy(members()).T.contiguous())
         self.register_buffer("shares", torch.tensor([LEARNED, KNEW]).log()[:, None, None])
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = self.learned.first(x)
-        scores = torch.stack([net.head(net.pooled(x)) for net in (self.learned, self.before)])
+        learned, before = (net.pooled(x) for net in (self.learned, self.before))
+        scores = torch.stack([self.learned.head(learned), self.before.head(before)])
         told = torch.log_softmax(self.learned.together(scores) + self.none, 2)
-        return torch.logsumexp(told + self.shares, 0)  # type: ignore[no-any-return, operator]
+        said = torch.log(torch.softmax(scores + self.own, 2) @ self.attributes + FAINT).transpose(0, 1)
+        seen = before / before.norm(dim=1, keepdim=True)
+        return torch.logsumexp(told + self.shares, 0), said, seen  # type: ignore[operator]

@@ -28,6 +28,11 @@ Rng = np.random.Generator
 # One picture in so many of each class is held out, for measuring and for calibration.
 HELD_OUT_EVERY = 4
 TINY, PHOTO, MOST_PHOTOS = "tinyimagenet", "photo", 400
+# What grows or lies in beds and heaps: so it is photographed as often as one by one.
+HEAPED = (
+    "flower", "rose", "sunflower", "apple", "banana", "lemon", "orange", "strawberry", "cherry", "pear",
+    "grapes", "tomato", "carrot", "corn", "pumpkin", "mushroom", "egg", "donut",
+)  # fmt: skip
 FOLDERS = {folder: name for name, each in CLASSES.items() for folder in each.folders}
 
 
@@ -83,6 +88,8 @@ class Views:
         if not pictures:
             return None
         origin, rgba = pictures[int(self.rng.integers(len(pictures)))]
+        if name in HEAPED and not is_photo(rgba) and self.rng.random() < 0.6:
+            return self._styled(self._heap(origin, rgba))
         return self._styled(self._photo(rgba) if is_photo(rgba) else self._laid(origin, rgba))
 
     def _ground(self) -> Image:
@@ -134,6 +141,44 @@ class Views:
         spot = tuple(CROP / 2 + rng.uniform(-slack, slack, 2))
         angle = float(rng.normal(0, 8)) if rng.random() < 0.8 else rng.uniform(-45, 45)
         scenes.paste(picture, np.zeros((CROP, CROP), np.float32), rgba, spot, radius, angle)
+        return picture
+
+    def _heap(self, origin: str, rgba: Image) -> Image:
+        """Two to forty of one thing, of one hue or another, among leaves or on any ground."""
+        rng = self.rng
+        picture = self._leaves() if rng.random() < 0.6 else np.ascontiguousarray(self._ground())
+        if rng.random() < 0.5:
+            picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 4))
+        if origin == "symbola" or rng.random() < 0.3:
+            hue = np.array(data._colour(rng), np.float32)
+            shade = cv2.cvtColor(np.ascontiguousarray(rgba[..., :3]), cv2.COLOR_RGB2GRAY)[..., None] / 128
+            rgba = np.dstack([np.clip(hue * shade, 0, 255).astype(np.uint8), rgba[..., 3]])
+        count = int(np.exp(rng.uniform(np.log(2), np.log(40))))
+        typical = CROP * rng.uniform(0.5, 0.9) / np.sqrt(count)
+        top = CROP * rng.uniform(0, 0.4) if rng.random() < 0.4 else 0.0
+        for y in np.sort(rng.uniform(top, CROP, count)):
+            # What is farther away is higher and smaller.
+            radius = max(3.0, typical * rng.uniform(0.7, 1.2) * (0.4 + 0.6 * (y - top) / (CROP - top)))
+            spot = float(rng.uniform(0, CROP)), float(y)
+            thing = np.ascontiguousarray(rgba[:, ::-1] if rng.random() < 0.5 else rgba)
+            empty = np.zeros((CROP, CROP), np.float32)
+            scenes.paste(picture, empty, thing, spot, radius, float(rng.normal(0, 20)))
+        return cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 2)) if rng.random() < 0.5 else picture
+
+    def _leaves(self) -> Image:
+        """Green leaves, on some of their ground, under some of the sky."""
+        rng = self.rng
+        picture = np.ascontiguousarray(self._ground())
+        if rng.random() < 0.7:
+            picture[:] = (rng.integers(0, 60), rng.integers(20, 110), rng.integers(0, 50))
+        size, top = rng.uniform(2, 14), (rng.uniform(0, 0.5) if rng.random() < 0.3 else 0.0)
+        for _ in range(int(rng.uniform(30, 260))):
+            green = rng.uniform(60, 230)
+            colour = (green * rng.uniform(0.3, 0.9), green, green * rng.uniform(0.1, 0.6))
+            spot = int(rng.integers(0, CROP)), int(rng.integers(int(top * CROP), CROP))
+            axes = max(1, int(size * rng.uniform(0.6, 1.6))), max(1, int(size * rng.uniform(0.2, 0.7)))
+            angle = float(rng.uniform(0, 360))
+            cv2.ellipse(picture, spot, axes, angle, 0, 360, colour, -1, cv2.LINE_AA)
         return picture
 
     def _styled(self, picture: Image) -> Image:

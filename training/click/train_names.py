@@ -33,8 +33,10 @@ from legible.recognizers.click.names import CROP, tensor
 CHECKPOINT = Path(__file__).with_name("names.pt")
 GROUPS = (*(each.imagenet for each in CLASSES.values()), ())
 NEAR = (*(each.near for each in CLASSES.values()), ())
-# Views of each class and of none of them: to learn from, and of held-out pictures. Grounds under them.
+# Views of each class and of none of them, and of what is seen in heaps as well: to learn from, and of
+# held-out pictures. Grounds under them.
 VIEWS, NONES = 56, 800
+HEAPS = 160
 HELD_OUT, HELD_OUT_NONES = 6, 200
 # Views of photos beside these, in which everything that ImageNet's labels say is to stay as it was (learning
 # without forgetting, Li and Hoiem 2016): so photos of what is only learned from drawings go on being known.
@@ -90,7 +92,7 @@ def cached(folder: Path, net: NameNet, arguments: argparse.Namespace, held_out: 
             drawn = dict.fromkeys(NAMES, HELD_OUT) | {NONE: HELD_OUT_NONES}
             photos = dict.fromkeys(NAMES, HELD_OUT) | {NONE: 0}
         else:
-            drawn = dict.fromkeys(NAMES, VIEWS) | {NONE: NONES}
+            drawn = dict.fromkeys(NAMES, VIEWS) | dict.fromkeys(named.HEAPED, HEAPS) | {NONE: NONES}
             photos = dict.fromkeys(NAMES, PHOTOS) | {NONE: PHOTO_NONES}
         parts = [features(first, named.several(views, drawn)),
                  features(first, named.several(views, photos, named.PHOTO))]  # fmt: skip

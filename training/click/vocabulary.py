@@ -23,7 +23,7 @@ class Class:
 
 
 def _class(name: str, table: Mapping[str, str]) -> Class:
-    imagenet, near = (_numbers(table.get(key, "")) for key in ("imagenet", "near"))
+    imagenet, near = (numbers(table.get(key, "")) for key in ("imagenet", "near"))
     patterns = (table.get(key, "").replace("\n", "") for key in ("words", "unlike"))
     words, unlike = (re.compile(pattern) if pattern else None for pattern in patterns)
     means, unsure = (tuple(re.findall(r"[^,]+", table.get(key, ""))) for key in ("wider", "unsure"))
@@ -31,7 +31,7 @@ def _class(name: str, table: Mapping[str, str]) -> Class:
     return Class(imagenet, near, folders, words, unlike, (name, *means), unsure)
 
 
-def _numbers(ranges: str) -> tuple[int, ...]:
+def numbers(ranges: str) -> tuple[int, ...]:
     numbers: list[int] = []
     for part in ranges.split():
         first, _, last = part.partition("-")

@@ -49,7 +49,7 @@ from training.onnx_files import to_half, to_int8, to_onnx  # noqa: E402
 from training.package import put  # noqa: E402
 
 from legible.model_store import session  # noqa: E402
-from legible.recognizers.grid.decode import COUNTS, decode, posterior  # noqa: E402
+from legible.recognizers.grid.decode import COUNTS, decode  # noqa: E402
 from legible.recognizers.grid.model import (  # noqa: E402
     TWICE,
     Calibration,
@@ -60,6 +60,7 @@ from legible.recognizers.grid.model import (  # noqa: E402
     scene_margins,
 )
 from legible.recognizers.grid.preprocess import SCENE_PX, TILE_PX, scene_tensor, tensor  # noqa: E402
+from legible.recognizers.subsets import place_of, posterior  # noqa: E402
 
 RANGES_FROM = 100  # pictures by which the range of each activation is found
 WORTH = 0.5  # points of accuracy that int8 may cost: a tile that calibrates is 0.1
@@ -206,9 +207,9 @@ def challenges(
         logits[again] = both[picked][again]
         found = evidence(logits, own, calibrations[c])
         truth = np.flatnonzero(wanted)
-        chances = posterior(found)
+        chances = posterior(found, np.array(COUNTS))
         half = bool((((1 / (1 + np.exp(-found))) >= 0.5) == wanted).all())
-        said, sure = float(chances.max()), float(chances[int((1 << truth).sum())])
+        said, sure = float(chances.max()), float(chances[place_of(truth)])
         yield Challenge(c, tuple(truth.tolist()), decode_or_none(found, IDS[c]), said, sure, half)
 
 

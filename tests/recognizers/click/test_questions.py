@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from legible.recognizers.click.attributes import OPPOSITES, WORDED, Attribute
+from legible.recognizers.click.names import network
 from legible.recognizers.click.nouns import NOUNS, noun_of
 from legible.recognizers.click.questions import Question, fold, parse
 from legible.recognizers.click.wordings import Rule
@@ -112,16 +114,18 @@ def test_a_wording_has_its_rule_target_and_count(question: str, expected: Questi
         ("拖动碎片以完成拼图", Rule.DRAG),
         ("Draw a bounding box around the dog", Rule.BOX),
         ("What is shown in the picture?", Rule.CHOICE),
-        ("Click all entities similar to the following pattern", Rule.SAMPLE),
+        ("Select the cars that this truck can tow, as in the sample", Rule.SAMPLE),
         ("点击所有比示例小的动物", Rule.SAMPLE),
         ("Click the animal's head", Rule.PART),
         ("点击狗的尾巴", Rule.PART),
         ("Click the flower with the most petals", Rule.COUNT),
         ("Click each image containing something you can wear", Rule.REASONING),
-        ("Click on the animal that lives in the sea", Rule.REASONING),
+        ("Click on the animal that does not belong in the environment", Rule.REASONING),
         ("Click on things that are heavier than a horse", Rule.REASONING),
         ("Please click each image containing the largest animal in real life", Rule.REASONING),
-        ("选择可以用来写字的物品", Rule.REASONING),
+        ("选择适合放入高温烤箱的物品", Rule.REASONING),
+        ("Click on objects that are bigger than a cat and smaller than a dog", Rule.REASONING),
+        ("点击比猫大且比狗小的动物", Rule.REASONING),
         ("Click every icon that appears more than once", Rule.REPEATED),
         ("点击镜中方向不对的倒影", Rule.MIRROR),
         ("找出断裂的链条", Rule.LINES),
@@ -138,6 +142,72 @@ def test_what_cannot_be_answered_has_a_name(question: str, rule: Rule) -> None:
     parsed = parse(question)
     assert parsed is not None
     assert parsed.rule is rule
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Please click on all objects that require sunlight to grow.", Attribute("needs sunlight")),
+        ("点击所有需要阳光才能生长的物体", Attribute("needs sunlight")),
+        (
+            "Click on objects that are more expensive than a TV",
+            Attribute("price", than="television", more=True),
+        ),
+        ("点击比电视贵的物品", Attribute("price", than="television", more=True)),
+        ("Please select objects that are smaller than an adult cow", Attribute("size", than="cow")),
+        ("选择比成年奶牛小的物体", Attribute("size", than="cow")),
+        ("Select things cheaper than a bicycle", Attribute("price", than="bicycle")),
+        ("Please click on the entity that is made by humans", Attribute("man-made")),
+        ("select all objects that were not made by people", Attribute("man-made", negated=True)),
+        ("Please click on the entity that you CANNOT buy in the market.", Attribute("not for sale")),
+        ("click on things you can buy in a store", Attribute("not for sale", negated=True)),
+        ("Please click on the animal that has a beak", Attribute("bird")),
+        ("Please click each image containing something you can eat", Attribute("edible")),
+        ("选择不能吃的物品", Attribute("edible", negated=True)),
+        ("please click on the thumbnail that is not a fruit", Attribute("fruit", negated=True)),
+        ("click on the animal that does not belong to the sea", Attribute("sea animal", negated=True)),
+        ("select items that don't need electricity to use", Attribute("electric", negated=True)),
+        ("选择不需要用电的物品", Attribute("electric", negated=True)),
+        ("请点击每张包含动物的图片", Attribute("animal")),
+        ("选择所有没有腿的动物", Attribute("no legs")),
+        ("select all animals that can't fly", Attribute("flies", negated=True)),
+        ("选择可以用来写字的物品", Attribute("writes")),
+    ],
+)
+def test_what_things_are_like_has_many_wordings(question: str, expected: Attribute) -> None:
+    parsed = parse(question)
+    assert parsed is not None
+    assert parsed.rule is Rule.ATTRIBUTE
+    assert parsed.attribute == expected
+
+
+def test_a_question_for_what_is_like_that_says_how_many() -> None:
+    counted, every, one = map(
+        parse,
+        ("点击3个用于游戏或运动的物品", "Click all objects that can fly", "click the object that can fly"),
+    )
+    assert counted == Question(Rule.ATTRIBUTE, None, 3, Attribute("sports gear"))
+    assert every == Question(Rule.ATTRIBUTE, None, None, Attribute("flies"), every=True)
+    assert one == Question(Rule.ATTRIBUTE, None, None, Attribute("flies"))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Please click on all entities similar to the following pattern.",
+        "click all images containing the same animal shown in the sample image",
+        "click the image matching an object shown in the example image",
+        "点击所有与示例图片相同的物体",
+    ],
+)
+def test_what_a_sample_shows_is_asked_for(question: str) -> None:
+    assert parse(question) == Question(Rule.ALIKE)
+
+
+def test_every_attribute_is_one_that_the_network_tells() -> None:
+    told = network().attributes
+    assert {Attribute(name).name for name in WORDED} <= {*told, *OPPOSITES}
+    assert set(OPPOSITES.values()) <= set(told)
 
 
 def test_an_unknown_thing_keeps_its_own_words() -> None:

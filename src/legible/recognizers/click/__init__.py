@@ -1,17 +1,21 @@
 """Click the object: a question in words about a scene, answered by rules over the objects that are found in
-it."""
+it; or about several pictures of one thing each."""
+
+import numpy as np
+from numpy.typing import NDArray
 
 from legible import images
 from legible.errors import InvalidField, InvalidImage
 from legible.images import Picture
+from legible.model_store import model_files
 from legible.recognizers.click.decode import Reading, decode, read
 from legible.recognizers.click.model import look_at_discs, look_at_things
-from legible.recognizers.click.names import known_nouns
+from legible.recognizers.click.names import MODEL, is_known, known_nouns, of_attribute, of_noun
 from legible.recognizers.click.preprocess import LEAST_SIDE, Canvas, preprocess
 from legible.recognizers.click.questions import Question, parse
 from legible.recognizers.click.rules import RULES
 from legible.recognizers.click.scene import look_for
-from legible.recognizers.click.tiles import name_tiles, shrunk, tile_nouns
+from legible.recognizers.click.tiles import choose_tiles, decode_tiles, shrunk, tile_nouns
 from legible.recognizers.click.wordings import Rule
 from legible.tasks import ClickAnswer, ClickOptions, Task
 
@@ -22,6 +26,10 @@ SHOWN = 120
 SIZES = (Rule.LARGEST, Rule.SMALLEST)
 # How many objects a question means that does not say.
 COUNTS = {Rule.PAIR: 2}
+# Of how many pictures a question is asked: of several, of one, or of either.
+OF_SEVERAL, OF_EITHER = (Rule.NAMED_TILES, Rule.ALIKE), (Rule.ATTRIBUTE,)
+# How many of one picture are like that is not looked at.
+ONE_OR_TILES = "several pictures, or a question for one object, or for so many"
 # What may be named in a question of each kind.
 VOCABULARIES = {Rule.NAMED_TILES: tile_nouns, Rule.NAMED_POINT: known_nouns}
 # Discs read this surely need no second look: an odd one among them may only look so, where balls among
@@ -37,14 +45,19 @@ def recognize(task: Task) -> ClickAnswer:
     """
     asked = task.options.question if isinstance(task.options, ClickOptions) else ""
     question = understand(asked)
-    size = _checked_size(task, one=question.rule is not Rule.NAMED_TILES)
-    if question.rule is Rule.NAMED_TILES:
+    one = question.rule not in OF_SEVERAL and not (question.rule in OF_EITHER and len(task.images) > 1)
+    size = _checked_size(task, one=one)
+    if not one:
         pictures = [shrunk(_picture(task, place).rgb) for place in range(len(task.images))]
-        return name_tiles(pictures, question.target or "", asked, size, task.threshold)
+        joint = choose_tiles(pictures, question, _samples(task, question))
+        return decode_tiles(joint, asked, size, task.threshold)
+    if question.every:
+        raise InvalidField("question", got=f"{_shown(asked)}, of one picture", allowed=ONE_OR_TILES)
     picture = _picture(task, 0)
     canvas = preprocess(picture)
-    if question.rule is Rule.NAMED_POINT:
-        reading = look_for(question.target or "", picture, canvas, question.count or 1)
+    if question.attribute is not None or question.rule is Rule.NAMED_POINT:
+        wanted = of_attribute(question.attribute) if question.attribute else of_noun(question.target or "")
+        reading = look_for(wanted, question.rule, picture, canvas, question.count or 1)
     else:
         reading = best_reading(canvas, question)
     return decode(reading, question.rule, canvas, asked, task.threshold)
@@ -67,7 +80,7 @@ def best_reading(canvas: Canvas, question: Question) -> Reading:
 def understand(asked: str) -> Question:
     """What the question asks, if it can be answered here; raises `InvalidField`, which says why not and
     what can be."""
-    shown = repr(asked if len(asked) <= SHOWN else asked[: SHOWN - 1] + "…")
+    shown = _shown(asked)
     if not asked.strip():
         raise InvalidField("question", got="an empty one", allowed=supported())
     question = parse(asked)
@@ -79,16 +92,38 @@ def understand(asked: str) -> Question:
             return question
         got = f"{shown}: {question.target} is not in the vocabulary"
         raise InvalidField("question", got=got, allowed=", ".join(known) or supported())
+    if question.attribute is not None and is_known(question.attribute):
+        return question
+    if question.rule is Rule.ALIKE and MODEL in model_files():
+        return question
     if question.rule not in RULES:
         raise InvalidField("question", got=f"{shown}, which needs {question.rule}", allowed=supported())
     return question
+
+
+def _shown(asked: str) -> str:
+    return repr(asked if len(asked) <= SHOWN else asked[: SHOWN - 1] + "…")
 
 
 def supported() -> str:
     """The kinds of question that are answered, in one line."""
     kinds = [str(rule) for rule in RULES]
     kinds += [f"{rule} ({len(known())} nouns)" for rule, known in VOCABULARIES.items() if known()]
+    kinds += [str(rule) for rule in (Rule.ATTRIBUTE, Rule.ALIKE) if MODEL in model_files()]
     return "questions in English or Chinese for " + ", ".join(kinds)
+
+
+def _samples(task: Task, question: Question) -> list[NDArray[np.uint8]]:
+    """The example pictures, where the question speaks of them."""
+    anchors = task.options.anchors if isinstance(task.options, ClickOptions) else ()
+    if question.rule is not Rule.ALIKE:
+        return []
+    if not anchors:
+        raise InvalidField("anchors", got="none", allowed="the example pictures that the question speaks of")
+    return [
+        shrunk(images.decode(each, task.limits, field=f"anchors[{place}]").rgb)
+        for place, each in enumerate(anchors)
+    ]
 
 
 def _picture(task: Task, place: int) -> Picture:

@@ -41,6 +41,7 @@ CALIBRATIONS: Mapping[tuple[Rule, str], Calibration] = {
     (Rule.LARGEST, "things"): Calibration(13.16, -1.53),
     (Rule.SMALLEST, "things"): Calibration(8.15, -1.28),
     (Rule.NAMED_POINT, "things"): Calibration(1.05, -0.15),  # 459 of seed 701, --named
+    (Rule.ATTRIBUTE, "things"): Calibration(1.05, -0.15),
 }
 FEWEST_OBJECTS = 3
 
@@ -71,7 +72,7 @@ def rated(view: View, choice: Choice, rule: Rule) -> Reading:
 
 def least(rule: Rule) -> float:
     """The confidence under which a rule refuses, when the request says nothing else."""
-    return THRESHOLD if rule is Rule.NAMED_POINT else COMPARED
+    return THRESHOLD if rule in (Rule.NAMED_POINT, Rule.ATTRIBUTE) else COMPARED
 
 
 def decode(

@@ -1,8 +1,9 @@
 """What things are called: a network for pieces of scenes and whole pictures, and what its answers mean."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from functools import cache
 
 import cv2
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legible.model_store import Model, load, model_files
+from legible.recognizers.click.attributes import Attribute
+from legible.recognizers.click.together import likeness
 from legible.recognizers.grid.model import doubtful
 
 Floats = NDArray[np.float32]
@@ -18,27 +21,100 @@ MODEL = "click_names"
 CROP = 128
 # How much of an object's surroundings is seen with it: at first, and when it is looked at again.
 AROUND, AGAIN = 1.15, (1.0, 1.35)
+CERTAIN = -1e-4
+LEVELS = {"size": 5, "price": 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A model, the classes that each noun means, which nouns are told well enough in tiles, and the slope and
-    offset that make evidence of a margin."""
+    """A model, the classes that each noun means, which nouns are told well enough in tiles, the slope and
+    offset that make evidence of a margin, the sets that questions ask for without a name, and the levels of
+    size and price of nouns."""
 
     model: Model
     nouns: Mapping[str, tuple[int, ...]]
     tiles: tuple[str, ...]
     slope: float
     offset: float
+    attributes: tuple[str, ...]
+    levels: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the network makes of n pictures: (n, classes) logarithms of what they show; (n, 2, attributes) of
+    what holds of them, as drawings taught it and as photos did; and (n, F), alike where they are."""
+
+    told: Floats
+    said: Floats
+    looks: Floats
+
+    def __getitem__(self, places: NDArray[np.intp]) -> "Seen":
+        return Seen(*(part[places] for part in self._parts))
+
+    def again(self, places: NDArray[np.intp], other: "Seen") -> "Seen":
+        """With the mean of what was seen in these places and of `other`, other looks at them."""
+        parts = [part.copy() for part in self._parts]
+        for part, more in zip(parts, other._parts, strict=True):
+            looks = more.reshape(-1, len(places), *more.shape[1:])
+            part[places] = (part[places] + looks.sum(0)) / (1 + len(looks))
+        return Seen(*parts)
+
+    @property
+    def _parts(self) -> tuple[Floats, Floats, Floats]:
+        return self.told, self.said, self.looks
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What is worth how much as evidence: the odds of a set and of the levels of a scale, as drawings taught
+    them, as photos did, and an offset; likeness to a sample; evidence of a noun, which was fitted picture by
+    picture; and how much likelier two pictures fit both or neither, by how alike they are, from where on."""
+
+    plain: tuple[float, float, float]
+    scales: tuple[float, float, float]
+    sample: float
+    sharper: float
+    pull: float
+    apart: float
+
+    def towards(self, other: "Worth", share: float) -> "Worth":
+        """This one, with so much (0-1) of the other in it."""
+        mixed = [np.asarray(mine) * (1 - share) + np.asarray(theirs) * share
+                 for mine, theirs in zip(astuple(self), astuple(other), strict=True)]  # fmt: skip
+        return Worth(*(each.astype(np.float32) for each in mixed))  # type: ignore[arg-type]
+
+
+# Fitted as by `python -m training.click.tiles --fit`, see docs/models/click.md.
+DRAWN = Worth((0.88, -0.06, 1.3), (1.08, -0.09, 0.15), 7.26, 1.04, 2.67, 0.1)
+PHOTOS = Worth((0.2, 0.24, 0.4), (0.35, 0.3, 0.1), 9.0, 1.0, 3.8, 0.1)
+# Of photos the network that learned and the one that it was say the same, of drawings not: from this cosine
+# on pictures are rather taken for photos, and by how much that is unsure.
+AGREED, UNSURE = 0.67, 0.03
+
+
+def worth(seen: Seen) -> Worth:
+    """By whether photos are seen, or drawings."""
+    chances = np.exp(seen.said)
+    lengths = np.linalg.norm(chances, axis=2).prod(1)
+    agreed = float(((chances[:, 0] * chances[:, 1]).sum(1) / lengths).mean())
+    return DRAWN.towards(PHOTOS, 1 / (1 + math.exp((AGREED - agreed) / UNSURE)))
+
+
+# (n,) log likelihood ratios of what a question asks for, of what is seen.
+Evidence = Callable[[Seen], Floats]
 
 
 @cache
 def network() -> Network:
     """Opened at its first use."""
     model = load(MODEL)
-    nouns = {noun: tuple(classes) for noun, classes in json.loads(model.metadata["nouns"]).items()}
-    tiles = tuple(json.loads(model.metadata["tiles"]))
-    return Network(model, nouns, tiles, *json.loads(model.metadata["calibration"]))
+    facts = {name: json.loads(text) for name, text in model.metadata.items()}
+    nouns = {noun: tuple(classes) for noun, classes in facts["nouns"].items()}
+    slope, offset = facts["calibration"]
+    return Network(
+        model, nouns, tuple(facts["tiles"]), slope, offset, tuple(facts["attributes"]), facts["levels"]
+    )
 
 
 def known_nouns() -> tuple[str, ...]:
@@ -51,34 +127,86 @@ def known_in_tiles() -> tuple[str, ...]:
     return network().tiles if MODEL in model_files() else ()
 
 
-def likelihoods(pictures: Sequence[NDArray[np.uint8]], noun: str) -> Floats:
-    """(h, w, 3) pictures -> (n,) log likelihood ratios of showing the thing. The most doubtful are looked at
-    again, mirrored."""
-    logits = _logits(pictures)
-    again = doubtful(_evidence(logits, noun))
-    logits[again] = (logits[again] + _logits([pictures[i][:, ::-1] for i in again])) / 2
-    return _evidence(logits, noun)
+def is_known(attribute: Attribute) -> bool:
+    """Whether the network can tell; it cannot compare with what it knows no level of."""
+    if MODEL not in model_files():
+        return False
+    if attribute.than is None:
+        return True
+    own = network().levels[attribute.name].get(attribute.than)
+    return own is not None and own != (LEVELS[attribute.name] if attribute.more else 1)
 
 
-def likelihoods_at(rgb: NDArray[np.uint8], places: Floats, noun: str, twice: int) -> Floats:
-    """The same of what is at (n, 3) places of the (h, w, 3) picture. So many of the likeliest are looked at
-    again, mirrored, from nearer and from farther."""
-    logits = _logits(crops(rgb, places, AROUND))
-    likeliest = np.argsort(-_evidence(logits, noun), kind="stable")[:twice]
-    again = [piece[:, ::-1] for around in AGAIN for piece in crops(rgb, places[likeliest], around)]
-    looks = _logits(again).reshape(len(AGAIN), len(likeliest), -1)
-    logits[likeliest] = (logits[likeliest] + looks.sum(0)) / (1 + len(AGAIN))
-    return _evidence(logits, noun)
-
-
-def _logits(pictures: Sequence[NDArray[np.uint8]]) -> Floats:
-    logits: Floats = network().model.run(tensor(np.stack([_fitted(each) for each in pictures])))[0]
-    return logits
-
-
-def _evidence(logits: Floats, noun: str) -> Floats:
+def of_noun(noun: str) -> Evidence:
+    """That a named thing is shown."""
     known = network()
-    return np.asarray(known.slope * margins(logits, known.nouns[noun]) + known.offset, np.float32)
+
+    def evidence(seen: Seen) -> Floats:
+        margin = margins(seen.told, known.nouns[noun])
+        return np.asarray(known.slope * margin + known.offset, np.float32)
+
+    return evidence
+
+
+def of_attribute(attribute: Attribute) -> Evidence:
+    """That what is shown is like that."""
+    odds, sign = odds_of(attribute), np.float32(-1 if attribute.negated else 1)
+
+    def evidence(seen: Seen) -> Floats:
+        how = worth(seen)
+        weights = np.asarray(how.plain if attribute.than is None else how.scales)
+        return np.asarray(sign * (odds(seen.said) @ weights[:2] + weights[2]), np.float32)
+
+    return evidence
+
+
+def odds_of(attribute: Attribute) -> Callable[[Floats], Floats]:
+    """From (n, 2, attributes) to (n, 2) logarithms of the odds of a set, or of levels against the others."""
+    known = network().attributes
+    if attribute.than is None:
+        column = known.index(attribute.name)
+
+        def odds(said: Floats) -> Floats:
+            chance = np.minimum(said[..., column], CERTAIN)
+            return np.asarray(chance - np.log1p(-np.exp(chance)), np.float32)
+
+        return odds
+    own = network().levels[attribute.name][attribute.than]
+    levels = [known.index(f"{attribute.name} {level}") for level in range(1, 1 + LEVELS[attribute.name])]
+    fits, others = (levels[own:], levels[:own]) if attribute.more else (levels[: own - 1], levels[own - 1 :])
+    return lambda said: _together(said[..., fits]) - _together(said[..., others])
+
+
+def of_samples(samples: Seen) -> Evidence:
+    """That what is shown is like the sample pictures."""
+
+    def evidence(seen: Seen) -> Floats:
+        alike = likeness(np.concatenate([seen.looks, samples.looks]))
+        to_samples = alike[: len(seen.looks), len(seen.looks) :].mean(1)
+        return np.asarray(worth(seen).sample * (to_samples - to_samples.mean()), np.float32)
+
+    return evidence
+
+
+def see(pictures: Sequence[NDArray[np.uint8]]) -> Seen:
+    """(h, w, 3) pictures, each of them whole."""
+    return Seen(*network().model.run(tensor(np.stack([_fitted(each) for each in pictures]))))
+
+
+def see_well(pictures: Sequence[NDArray[np.uint8]], evidence: Evidence) -> Seen:
+    """The same; those that leave most doubt are looked at again, mirrored."""
+    seen = see(pictures)
+    again = doubtful(evidence(seen))
+    return seen.again(again, see([pictures[i][:, ::-1] for i in again]))
+
+
+def likelihoods_at(rgb: NDArray[np.uint8], places: Floats, evidence: Evidence, twice: int) -> Floats:
+    """(n,) of what is at (n, 3) places of the (h, w, 3) picture. So many of the likeliest are looked at
+    again, mirrored, from nearer and from farther."""
+    seen = see(crops(rgb, places, AROUND))
+    likeliest = np.argsort(-evidence(seen), kind="stable")[:twice]
+    again = [piece[:, ::-1] for around in AGAIN for piece in crops(rgb, places[likeliest], around)]
+    return evidence(seen.again(likeliest, see(again)))
 
 
 def margins(logits: Floats, classes: tuple[int, ...]) -> Floats:
@@ -112,5 +240,5 @@ def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _together(logits: Floats) -> Floats:
-    top = logits.max(1)
-    return np.asarray(top + np.log(np.exp(logits - top[:, None]).sum(1)), np.float32)
+    top = logits.max(-1)
+    return np.asarray(top + np.log(np.exp(logits - top[..., None]).sum(-1)), np.float32)

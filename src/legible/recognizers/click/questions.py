@@ -4,6 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from legible.recognizers.click.attributes import Attribute, attribute_of
 from legible.recognizers.click.nouns import noun_of
 from legible.recognizers.click.wordings import COUNTS, MEASURES, OTHERS, POINT, TABLE, TILES, Rule
 
@@ -19,6 +20,7 @@ _POLITE_AFTER = re.compile(r"\s*(?:please|thanks|thank you|谢谢)$")
 _ALL = re.compile(
     r"(?:click|tap|find|select|choose|pick|locate|mark)\s(?:(?:in|on)\s)?all\b|\w{2}(?:所有|全部)"
 )
+_SEVERAL = re.compile(r"\b(?:objects|items|things|entities|ones|animals|creatures|foods|products)\b")
 _CHINESE = "\u4e00-\u9fff"
 _CHINESE_GAP = re.compile(rf"(?<=[{_CHINESE}])\s+(?=[{_CHINESE}])")
 _ARTICLE = re.compile(
@@ -30,11 +32,14 @@ _ARTICLE = re.compile(
 @dataclass(frozen=True, slots=True)
 class Question:
     """`target`: the thing it names, as our noun or in its own words; `count`: how many it says (None: it
-    does not)."""
+    does not); `attribute`: what it says of things that it does not name; `every`: of all that are like that,
+    however many."""
 
     rule: Rule
     target: str | None = None
     count: int | None = None
+    attribute: Attribute | None = None
+    every: bool = False
 
 
 def fold(text: str) -> str:
@@ -52,6 +57,10 @@ def fold(text: str) -> str:
 def parse(text: str) -> Question | None:
     """What the question asks; None for a wording that we do not know."""
     folded = fold(text)
+    if attribute := attribute_of(folded):
+        count = _count(folded)
+        every = count is None and bool(_ALL.match(folded) or _SEVERAL.search(folded))
+        return Question(Rule.ATTRIBUTE, count=count, attribute=attribute, every=every)
     for rule, pattern in TABLE:
         if pattern.search(folded):
             return Question(rule, None, _count(OTHERS.sub(" ", folded) if rule is Rule.ODD else folded))

@@ -1,4 +1,5 @@
-"""Each image containing a bus: the grid's network knows its own labels, ours the other nouns."""
+"""Each image containing a bus, or something to eat, or what a sample shows: the grid's network knows its own
+labels, ours all else."""
 
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ from legible.errors import RecognitionFailed
 from legible.model_store import model_files
 from legible.recognizers.click import names
 from legible.recognizers.click.nouns import noun_of
+from legible.recognizers.click.questions import Question
+from legible.recognizers.click.together import Joint, likeness, together
+from legible.recognizers.click.wordings import Rule
 from legible.recognizers.grid.labels import LABELS
 from legible.recognizers.grid.model import likelihoods
 from legible.recognizers.grid.preprocess import tensor
@@ -19,10 +23,6 @@ Floats = NDArray[np.float32]
 
 GRID_LABELS = {noun: label for label, names in LABELS.items() for name in names if (noun := noun_of(name))}
 LARGEST = 512  # pixels a side; the networks look at 128
-# How often a picture shows what is asked for: about three in nine.
-SHARE = 1 / 3
-# Evidence was fitted picture by picture, seen once; sets of pictures turn out right more often than it says.
-SHARPER = 1.5
 # Without a threshold, the likeliest set of pictures is refused when it is less sure than this.
 LEAST = 0.2
 
@@ -42,38 +42,42 @@ def shrunk(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def name_tiles(
-    pictures: Sequence[NDArray[np.uint8]],
-    noun: str,
-    label: str,
-    size: tuple[int, int],
-    threshold: float | None = None,
-) -> ClickAnswer:
-    """Which (h, w, 3) pictures show the thing; with a `threshold`, those that are at least as sure. `size` is
-    width and height of each as it was sent.
+def choose_tiles(
+    pictures: Sequence[NDArray[np.uint8]], question: Question, samples: Sequence[NDArray[np.uint8]]
+) -> Joint:
+    """Which (h, w, 3) pictures show what is asked for; `samples` are those that the question speaks of."""
+    noun = question.target or ""
+    if question.rule is Rule.NAMED_TILES and noun in GRID_LABELS:
+        told = np.concatenate([tensor(each[None]) for each in pictures])
+        # Tiles of streets look alike whatever is in them.
+        return together(likelihoods(told, GRID_LABELS[noun]))
+    wanted = _wanted(question, samples)
+    seen = names.see_well(pictures, wanted)
+    how = names.worth(seen)
+    alike = np.asarray(how.pull * (likeness(seen.looks) - how.apart), np.float32)
+    return together(wanted(seen), alike, question.count)
 
-    Raises `RecognitionFailed` without one, when the likeliest set is too unsure.
-    """
-    evidence = _evidence(pictures, noun)
-    return decode_tiles(evidence, label, size, threshold)
 
-
-def _evidence(pictures: Sequence[NDArray[np.uint8]], noun: str) -> Floats:
-    if noun not in GRID_LABELS:
-        return np.float32(SHARPER) * names.likelihoods(pictures, noun)
-    together = np.concatenate([tensor(each[None]) for each in pictures])
-    return likelihoods(together, GRID_LABELS[noun])
+def _wanted(question: Question, samples: Sequence[NDArray[np.uint8]]) -> names.Evidence:
+    if question.attribute is not None:
+        return names.of_attribute(question.attribute)
+    if question.rule is Rule.ALIKE:
+        return names.of_samples(names.see(samples))
+    named = names.of_noun(question.target or "")
+    return lambda seen: names.worth(seen).sharper * named(seen)
 
 
 def decode_tiles(
-    evidence: Floats, label: str, size: tuple[int, int], threshold: float | None = None
+    joint: Joint, label: str, size: tuple[int, int], threshold: float | None = None
 ) -> ClickAnswer:
-    """From (n,) log likelihood ratios to which pictures fit."""
-    odds = np.exp(np.clip(evidence.astype(np.float64), -30, 30)) * SHARE / (1 - SHARE)
-    chances = odds / (1 + odds)
-    chances = chances.round(4)  # as they are shown
+    """From which pictures may fit to which do: with a `threshold`, those that are at least as sure. `size` is
+    width and height of each as it was sent.
+
+    Raises `RecognitionFailed` without one, when they are too unsure.
+    """
+    chances = joint.each.round(4)  # as they are shown
     fits = chances >= (0.5 if threshold is None else threshold)
-    sure = float(np.prod(np.where(fits, chances, 1 - chances)))
+    sure = joint.chance_of(fits)
     if threshold is None and sure < LEAST:
         raise RecognitionFailed(
             f"which pictures fit could not be told with enough confidence: "

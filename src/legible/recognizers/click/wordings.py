@@ -6,9 +6,8 @@ from enum import StrEnum
 
 
 class Rule(StrEnum):
-    """What a question asks for, in the words of our refusals. The first five are answered, the next two
-    where a
-    network can name things."""
+    """What a question asks for, in the words of our refusals. The first five are answered, the next four
+    where a network can name things."""
 
     ODD = "the object that differs from the others"
     UNIFORM = "the circle whose shapes are all of one colour"
@@ -17,6 +16,8 @@ class Rule(StrEnum):
     SMALLEST = "the smallest object"
     NAMED_TILES = "each image containing a named thing"
     NAMED_POINT = "naming objects in a scene"
+    ATTRIBUTE = "what is like that: edible, made by humans, smaller than a cow"
+    ALIKE = "what is like the sample pictures in `anchors`"
     # Everything from here on is refused by this name.
     DESCRIBED = "a thing described by more than its name"
     PART = "a part of an object"
@@ -85,6 +86,20 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "(?:colder|warmer|darker|brighter) in comparison",
             "in (?:the )?real (?:life|world)|animal species",
             "^click each image containing (?:the|an?) (?:largest|smallest|biggest)",
+        ),
+    ),
+    (
+        Rule.ALIKE,
+        (
+            r"^(?:click|select|choose|find|pick|mark|tap)\b.* (?:most )?similar (?:\w+ )?to the "
+            "(?:following|sample|example|reference|given) "
+            "(?:pattern|reference|shape|image|object|picture|sample)s?"
+            r"(?: (?:pattern|shape|image|object|picture))?$",
+            r"\b(?:same|matching|match(?:es)?) (?:as )?(?:an? |the )?"
+            "(?:animal|object|item|thing|entity|shape|pattern)? ?(?:shown |that is shown )?(?:in|as) the "
+            "(?:sample|example|reference)(?: (?:image|picture|shape))?$",
+            "^(?:请?(?:点击|选择|选出|找出|挑选)).*[与和同跟](?:示例|样本|参考|所示|图示|以下图案)(?:图片?|图像|图案|图形|形状|物体|中)*的?"
+            "(?:物体|动物|图案|图形|形状)?(?:最|相|最为)?(?:相似|相同|一样|匹配)的",
         ),
     ),
     (

@@ -1,13 +1,12 @@
 """From evidence to the answer: which set of tiles, how sure each of them is, and a refusal where the set is a
 guess."""
 
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
 from legible.errors import RecognitionFailed
 from legible.recognizers.grid.preprocess import SCENE
+from legible.recognizers.subsets import place_of, posterior, sets
 from legible.tasks import GridAnswer
 
 Floats = NDArray[np.float32]
@@ -51,29 +50,15 @@ def decode(
     return GridAnswer(label, size, confidences, tuple(int(i) for i in chosen), round(sure, 4))
 
 
-@cache
-def _sets(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(2^N, N) every set of tiles, and (2^N,) the log of how likely it is before anything was seen."""
-    sets = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
-    sizes = sets.sum(1)
-    prior = np.array(COUNTS) if count > 1 else np.array([0.5, 0.5])
-    return sets.astype(np.float64), np.log(prior[sizes] / np.bincount(sizes)[sizes])
-
-
-def posterior(evidence: Floats) -> NDArray[np.float64]:
-    """(2^N,) how likely each set of the tiles is; bit i of its place says whether tile i is in it."""
-    sets, prior = _sets(len(evidence))
-    scores = sets @ evidence.astype(np.float64) + prior
-    weights: NDArray[np.float64] = np.exp(scores - scores.max())
-    weights /= weights.sum()
-    return weights
+def _chances(evidence: Floats) -> NDArray[np.float64]:
+    """(2^N,) how likely each set of the tiles is."""
+    return posterior(evidence, np.array(COUNTS if len(evidence) > 1 else (0.5, 0.5)))
 
 
 def _together(evidence: Floats) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Each tile's probability, all counts of right tiles weighed, and the likeliest set."""
-    sets, _ = _sets(len(evidence))
-    chances = posterior(evidence)
-    return chances @ sets, sets[chances.argmax()] > 0
+    every, chances = sets(len(evidence)), _chances(evidence)
+    return chances @ every, every[chances.argmax()] > 0
 
 
 def _each_alone(evidence: Floats, share: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -89,7 +74,7 @@ def _each_alone(evidence: Floats, share: float) -> tuple[NDArray[np.float64], ND
 
 def _probability(evidence: Floats, chosen: NDArray[np.intp]) -> float:
     """That these tiles and no others are the right ones."""
-    return float(posterior(evidence)[int((1 << chosen).sum())])
+    return float(_chances(evidence)[place_of(chosen)])
 
 
 def _overlap(probabilities: NDArray[np.float64], chosen: NDArray[np.intp]) -> float:
