@@ -49,8 +49,8 @@ class GridOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClickOptions:
-    """`question` in English or Chinese; `anchors` are encoded example pictures, which no question that we
-    answer refers to: they are checked, and not looked at."""
+    """`question` in English or Chinese; `anchors` are encoded example pictures, for questions that speak of
+    a sample."""
 
     question: str
     anchors: tuple[bytes, ...] = ()

@@ -1,6 +1,7 @@
 """Trains the network that names things, on what ImageNet's first blocks make of views that are drawn once.
 
 python -m training.click.train_names BANK PHOTOS TILES WEIGHTS --epochs 10 --cache FOLDER
+python -m training.click.train_names --mean ONE.pt OTHER.pt ...    # of several such trainings, by equal parts
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ NEAR = (*(each.near for each in CLASSES.values()), ())
 # held-out pictures. Grounds under them.
 VIEWS, NONES = 56, 800
 HEAPS = 160
+RINGS = 0.25
 HELD_OUT, HELD_OUT_NONES = 6, 200
 # Views of photos beside these, in which everything that ImageNet's labels say is to stay as it was (learning
 # without forgetting, Li and Hoiem 2016): so photos of what is only learned from drawings go on being known.
@@ -86,7 +88,8 @@ def cached(folder: Path, net: NameNet, arguments: argparse.Namespace, held_out: 
         rng = np.random.default_rng((arguments.seed, held_out))
         bank = Bank.load(arguments.bank, held_out=False)
         ground = Scenes(bank, grounds(arguments.photos, held_out), rng, GROUNDS)
-        views = named.Views(named.load(bank, arguments.tiles, held_out), ground, rng)
+        things = named.load(bank, arguments.tiles, held_out)
+        views = named.Views(things, ground, rng, 0 if held_out else RINGS)
         first = session(folder / "first.onnx")
         if held_out:
             drawn = dict.fromkeys(NAMES, HELD_OUT) | {NONE: HELD_OUT_NONES}
@@ -119,12 +122,18 @@ def top1(net: NameNet, held_out: Cached) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("bank", "photos", "tiles", "weights"):
-        parser.add_argument(name, type=Path)
+        parser.add_argument(name, type=Path, nargs="?")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--out", type=Path, default=CHECKPOINT)
-    parser.add_argument("--cache", type=Path, required=True, help="a folder for what the first blocks saw")
+    parser.add_argument("--cache", type=Path, help="a folder for what the first blocks saw")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--mean", type=Path, nargs="+", help="checkpoints of which --out becomes the mean")
     arguments = parser.parse_args()
+    if arguments.mean:
+        average(arguments.mean, arguments.out)
+        return
+    if arguments.weights is None or arguments.cache is None:
+        parser.error("a training needs BANK PHOTOS TILES WEIGHTS and --cache")
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -141,6 +150,13 @@ def main() -> None:
     finish(net, learned, remembered)
     torch.save(net.half().state_dict(), arguments.out)
     print(f"in the end: held out {top1(net.float(), held_out)}, CPU {time.process_time():.0f} s", flush=True)
+
+
+def average(checkpoints: list[Path], out: Path) -> None:
+    """The mean of the weights of trainings that began alike (Wortsman et al. 2022)."""
+    parts = [torch.load(path, map_location="cpu") for path in checkpoints]
+    mean = {name: torch.stack([part[name].float() for part in parts]).mean(0).half() for name in parts[0]}
+    torch.save(mean, out)
 
 
 def imagenet_says(net: NameNet, learned: Cached) -> torch.Tensor:

@@ -75,7 +75,7 @@ class HcaptchaRequest(Recognition):
         examples=["Please click on the UNIQUE object among the others."],
     )
     anchors: Annotated[list[str] | None, LeftOut] = Field(
-        None, description="example pictures in base64; checked, not looked at: what needs them is refused"
+        None, description="example pictures in base64, for questions that speak of a sample"
     )
     origin: Annotated[Literal["bottom-left", "top-left"] | None, LeftOut] = Field(
         None,

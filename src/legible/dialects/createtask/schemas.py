@@ -108,7 +108,7 @@ class HCaptchaClassification(_Task):
     )
     question: Question
     anchors: list[str] | None = Field(
-        None, description="example pictures in base64; checked, not looked at: what needs them is refused"
+        None, description="example pictures in base64, for questions that speak of a sample"
     )
 
 

@@ -63,7 +63,7 @@ class GridFields(_Body):
 class ClickFields(_Body):
     question: str = Field(min_length=1, max_length=500, description="what is asked, in English or Chinese")
     anchors: list[str] | None = Field(
-        None, description="example pictures in base64; checked, not looked at: what needs them is refused"
+        None, description="example pictures in base64, for questions that speak of a sample"
     )
 
 
