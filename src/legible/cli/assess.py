@@ -96,7 +96,7 @@ def assess(
     Right answers are written as `legible read` prints them. The case of letters does not count, the gap of
     a slider may be 5 pixels off, and a point to click 15.
     """
-    options = options_of(kind, question, None)
+    options = options_of(kind, question)
     pictures = list(challenge(folder, kind))
     # Where there are tiles to choose, a threshold would choose them; elsewhere the likeliest answer is
     # wanted, however unsure.
@@ -348,7 +348,7 @@ def _thumbnail(reading: Reading) -> str:
     """The picture, with the answer drawn on it where it has a place, as a data URL."""
     from legible.cli.overlay import drawn
 
-    picture = drawn(_bytes(reading.picture.file), reading.answer)
+    picture = drawn([_bytes(reading.picture.file)], reading.answer)
     picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     target = io.BytesIO()
     picture.save(target, "JPEG", quality=85)

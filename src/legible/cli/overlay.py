@@ -1,6 +1,7 @@
 """A picture with the answer drawn on it, to see at a glance what a recognizer saw."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -16,11 +17,10 @@ MARGIN_PX = 6
 PAPER, INK = (255, 255, 255), (60, 60, 60)
 
 
-def draw(encoded: bytes, answer: Answer, path: Path) -> None:
-    """Writes the picture to `path`, in its format by name. Raises `Failure` for an answer without place."""
-    if isinstance(answer, TextAnswer | ArithmeticAnswer) or (
-        isinstance(answer, ClickAnswer) and not answer.point
-    ):
+def draw(encoded: Sequence[bytes], answer: Answer, path: Path) -> None:
+    """Writes the picture to `path`, in its format by name; several as one, in rows. Raises `Failure` for an
+    answer without place."""
+    if isinstance(answer, TextAnswer | ArithmeticAnswer):
         raise Failure("--output: this answer has no place in the picture; leave the option out.")
     try:
         drawn(encoded, answer).save(path)
@@ -28,15 +28,18 @@ def draw(encoded: bytes, answer: Answer, path: Path) -> None:
         raise Failure(f"--output: cannot write {path} ({error}).") from None
 
 
-def drawn(encoded: bytes, answer: Answer | None) -> Image.Image:
-    """The picture in RGB, with the answer on it where it has a place."""
-    picture = Image.fromarray(images.decode(encoded).rgb)
+def drawn(encoded: Sequence[bytes], answer: Answer | None) -> Image.Image:
+    """The picture in RGB, with the answer on it where it has a place; several of one size as tiles of one."""
+    picture = _in_rows([Image.fromarray(images.decode(each).rgb) for each in encoded])
     pen = ImageDraw.Draw(picture)
     match answer:
         case SliderAnswer(box=(x, y, width, height)):
             pen.rectangle((x, y, x + width - 1, y + height - 1), outline=COLOUR, width=LINE_PX)
         case GridAnswer(objects=tiles, confidences=confidences):
             _tiles(pen, picture.size, tiles, confidences)
+        case ClickAnswer(objects=fits, confidences=confidences) if fits:
+            chosen = tuple(place for place, each in enumerate(fits) if each)
+            _tiles(pen, picture.size, chosen, confidences)
         case ClickAnswer(point=tuple() as point, points=points):
             for x, y in points or (point,):
                 pen.line((x - CROSS_PX, y, x + CROSS_PX, y), fill=COLOUR, width=LINE_PX)
@@ -44,12 +47,27 @@ def drawn(encoded: bytes, answer: Answer | None) -> Image.Image:
     return picture
 
 
+def _in_rows(pictures: Sequence[Image.Image]) -> Image.Image:
+    width, height = pictures[0].size
+    across, down = _shape(len(pictures))
+    whole = Image.new("RGB", (across * width, down * height), PAPER)
+    for place, picture in enumerate(pictures):
+        whole.paste(picture, (place % across * width, place // across * height))
+    return whole
+
+
+def _shape(count: int) -> tuple[int, int]:
+    """So many tiles a row, and rows: as square as can be."""
+    across = math.isqrt(count - 1) + 1
+    return across, -(-count // across)
+
+
 def _tiles(
     pen: ImageDraw.ImageDraw, size: tuple[int, int], tiles: tuple[int, ...], confidences: tuple[float, ...]
 ) -> None:
     """A frame around each tile that was chosen, and in the corner of every tile how sure it is."""
-    across = math.isqrt(len(confidences))
-    width, height = size[0] / across, size[1] / across
+    across, down = _shape(len(confidences))
+    width, height = size[0] / across, size[1] / down
     for tile, confidence in enumerate(confidences):
         x, y = tile % across * width, tile // across * height
         if tile in tiles:

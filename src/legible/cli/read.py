@@ -1,7 +1,8 @@
-"""`legible read`: one picture, read in this process; neither server nor database is needed."""
+"""`legible read`: a picture, or several for one question, read in this process without server or database."""
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +35,10 @@ QuestionOption = Annotated[
 
 def read(
     image: Annotated[
-        Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, GIF, BMP or WebP; - is standard input.")
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE...", help="PNG, JPEG, GIF, BMP or WebP; - is standard input. Several: with click."
+        ),
     ],
     kind: Annotated[Kind, typer.Option("--kind", help="What the picture is.")],
     question: QuestionOption = None,
@@ -44,6 +48,15 @@ def read(
             "--piece",
             metavar="P",
             help="The piece of a slider, when it is a picture of its own.",
+            show_default=False,
+        ),
+    ] = None,
+    anchor: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--anchor",
+            metavar="A",
+            help="A sample picture that the question speaks of (click); may be given again.",
             show_default=False,
         ),
     ] = None,
@@ -69,13 +82,16 @@ def read(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read one picture and print what it says."""
-    task = Task(kind, (_bytes(image),), options_of(kind, question, piece), threshold)
+    """Read one picture and print what it says; or of several, which of them the question means, from 0."""
+    if len(image) > 1 and kind is not Kind.CLICK:
+        raise typer.BadParameter(f"--kind {kind} takes one picture; got {len(image)}")
+    options = options_of(kind, question, piece, anchor or ())
+    task = Task(kind, tuple(map(_bytes, image)), options, threshold)
     answer = asyncio.run(_recognize(task))
     if output is not None:
         from legible.cli.overlay import draw
 
-        draw(task.images[0], answer, output)
+        draw(task.images, answer, output)
     if as_json:
         print_json({"kind": kind.value} | asdict(answer))
     else:
@@ -101,12 +117,16 @@ def _bytes(path: Path) -> bytes:
         raise Failure(f"Cannot read {path} ({error.strerror}): name a picture that is there.") from None
 
 
-def options_of(kind: Kind, question: str | None, piece: Path | None) -> Options:
+def options_of(
+    kind: Kind, question: str | None, piece: Path | None = None, anchors: Sequence[Path] = ()
+) -> Options:
     """What the command line knows of the picture. Raises `typer.BadParameter` for what does not fit."""
     if piece is not None and kind is not Kind.SLIDER:
         raise typer.BadParameter(f"--piece goes with --kind slider, not {kind}")
     if question is not None and kind not in (Kind.GRID, Kind.CLICK):
         raise typer.BadParameter(f"--question goes with --kind grid or click, not {kind}")
+    if anchors and kind is not Kind.CLICK:
+        raise typer.BadParameter(f"--anchor goes with --kind click, not {kind}")
     match kind:
         case Kind.TEXT:
             return TextOptions()
@@ -116,11 +136,14 @@ def options_of(kind: Kind, question: str | None, piece: Path | None) -> Options:
             return SliderOptions(None if piece is None else _bytes(piece))
     if question is None:
         raise typer.BadParameter(f"--kind {kind} needs --question, for example: --question 'traffic lights'")
-    return GridOptions(question) if kind is Kind.GRID else ClickOptions(question)
+    if kind is Kind.GRID:
+        return GridOptions(question)
+    return ClickOptions(question, tuple(map(_bytes, anchors)))
 
 
 def in_words(answer: Answer) -> str:
-    """The answer on one line: the text, the gap's left edge, the tiles from 0, or the points to click."""
+    """The answer on one line: the text, the gap's left edge, the tiles or pictures from 0, or the points to
+    click."""
     match answer:
         case TextAnswer(text=text) | ArithmeticAnswer(text=text):
             return text
