@@ -400,6 +400,8 @@ def test_what_a_sample_shows_is_found_among_tiles() -> None:
     assert max(answer.confidences) == answer.confidences[1]
     with pytest.raises(InvalidField, match="anchors: got none"):
         ask(question, *pictures)
+    with pytest.raises(InvalidImage, match="images: got 2 pictures; allowed: at least 3"):
+        recognize(Task(Kind.CLICK, pictures[:2], ClickOptions(question, (other,))))
     with pytest.raises(InvalidImage, match=r"anchors\[1\]"):
         recognize(Task(Kind.CLICK, pictures, ClickOptions(question, (other, b"GIF89a"))))
 

@@ -37,7 +37,7 @@ def read(
     image: Annotated[
         list[Path],
         typer.Argument(
-            metavar="IMAGE...", help="PNG, JPEG, GIF, BMP or WebP; - is standard input. Several: with click."
+            metavar="IMAGE", help="PNG, JPEG, GIF, BMP or WebP; - is standard input. Several: with click."
         ),
     ],
     kind: Annotated[Kind, typer.Option("--kind", help="What the picture is.")],

@@ -108,8 +108,16 @@ NAMES: Mapping[type[AnyTask], Mapping[str, str]] = {
     ImageToTextTask: {"image": "task.body"},
     ReCaptchaV2Classification: {"image": "task.image", "question": "task.question"},
     GridTask: {"image": "task.body", "question": "task.comment"},
-    HCaptchaClassification: {"images": "task.queries", "question": "task.question"},
-    CoordinatesTask: {"images": "task.body", "question": "task.comment"},
+    HCaptchaClassification: {
+        "images": "task.queries",
+        "question": "task.question",
+        "anchors": "task.anchors",
+    },
+    CoordinatesTask: {
+        "images": "task.body",
+        "question": "task.comment",
+        "anchors": "task.imgInstructions",
+    },
     VisionEngine: {"image": "task.imageBackground", "piece": "task.image"},
     ImageToCoordinatesTask: {"images": "task.body", "question": "task.comment"},
     ComplexImageTask: {"image": "task.imagesBase64[0]", "question": "task.metadata"},

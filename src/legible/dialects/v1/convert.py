@@ -107,7 +107,7 @@ def problem(refusal: Refusal, trace_id: str, log_id: str | None = None) -> dict[
 
 def names_of(body: RecognitionRequest) -> dict[str, str]:
     """What a request calls the fields that recognizers name."""
-    names = {"piece": "options.piece", "question": "options.question"}
+    names = {f: f"options.{f}" for f in ("piece", "question", "anchors")}
     return names if body.images else names | {"images": "image"}
 
 

@@ -28,6 +28,8 @@ SIZES = (Rule.LARGEST, Rule.SMALLEST)
 COUNTS = {Rule.PAIR: 2}
 # Of how many pictures a question is asked: of several, of one, or of either.
 OF_SEVERAL, OF_EITHER = (Rule.NAMED_TILES, Rule.ALIKE), (Rule.ATTRIBUTE,)
+# What is like a sample is told beside what is not.
+FEWEST = 3
 # How many of one picture are like that is not looked at.
 ONE_OR_TILES = "several pictures, or a question for one object, or for so many"
 # What may be named in a question of each kind.
@@ -47,6 +49,9 @@ def recognize(task: Task) -> ClickAnswer:
     question = understand(asked)
     one = question.rule not in OF_SEVERAL and not (question.rule in OF_EITHER and len(task.images) > 1)
     size = _checked_size(task, one=one)
+    if question.rule is Rule.ALIKE and len(task.images) < FEWEST:
+        got = "one picture" if len(task.images) == 1 else f"{len(task.images)} pictures"
+        raise InvalidImage("images", got=got, allowed=f"at least {FEWEST} pictures for this question")
     if not one:
         pictures = [shrunk(_picture(task, place).rgb) for place in range(len(task.images))]
         joint = choose_tiles(pictures, question, _samples(task, question))
