@@ -54,7 +54,7 @@ def levels() -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {scale: {} for scale in SCALES}
     for name in ATTRIBUTES:
         scale, _, level = name.rpartition(" ")
-        for row in rows_of(name) if scale in SCALES else ():
+        for row in sorted(rows_of(name)) if scale in SCALES else ():
             if row >= IMAGENET:
                 found[scale][NAMES[row - IMAGENET]] = int(level)
     return found

@@ -158,7 +158,7 @@ def _asked(source: Source, rng: np.random.Generator) -> tuple[Question, list[int
         more = bool(rng.random() < 0.5)
         level = LEVELS[scale][than]
         question = Question(Rule.ATTRIBUTE, attribute=Attribute(scale, than=than, more=more))
-        if not names.is_known(question.attribute):  # type: ignore[arg-type]
+        if than not in names.comparable(Attribute(scale, than=than, more=more)):
             return None
         of = {row: each for each in range(1, 6) for row in ROWS.get(f"{scale} {each}", ())}
         fitting = [row for row in source.rows if row in of and (of[row] > level if more else of[row] < level)]

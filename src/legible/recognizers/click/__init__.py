@@ -10,7 +10,7 @@ from legible.images import Picture
 from legible.model_store import model_files
 from legible.recognizers.click.decode import Reading, decode, read
 from legible.recognizers.click.model import look_at_discs, look_at_things
-from legible.recognizers.click.names import MODEL, is_known, known_nouns, of_attribute, of_noun
+from legible.recognizers.click.names import MODEL, comparable, known_nouns, of_attribute, of_noun
 from legible.recognizers.click.preprocess import LEAST_SIDE, Canvas, preprocess
 from legible.recognizers.click.questions import Question, parse
 from legible.recognizers.click.rules import RULES
@@ -97,9 +97,12 @@ def understand(asked: str) -> Question:
             return question
         got = f"{shown}: {question.target} is not in the vocabulary"
         raise InvalidField("question", got=got, allowed=", ".join(known) or supported())
-    if question.attribute is not None and is_known(question.attribute):
-        return question
-    if question.rule is Rule.ALIKE and MODEL in model_files():
+    if question.rule in (Rule.ATTRIBUTE, Rule.ALIKE) and MODEL in model_files():
+        compared = question.attribute
+        if compared and compared.than and compared.than not in (known := comparable(compared)):
+            side = "over" if compared.more else "under"
+            got = f"{shown}: a {compared.name} {side} that of {compared.than} is not known"
+            raise InvalidField("question", got=got, allowed=", ".join(known))
         return question
     if question.rule not in RULES:
         raise InvalidField("question", got=f"{shown}, which needs {question.rule}", allowed=supported())

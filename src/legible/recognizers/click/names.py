@@ -128,14 +128,11 @@ def known_in_tiles() -> tuple[str, ...]:
     return network().tiles if MODEL in model_files() else ()
 
 
-def is_known(attribute: Attribute) -> bool:
-    """Whether the network can tell; it cannot compare with what it knows no level of."""
-    if MODEL not in model_files():
-        return False
-    if attribute.than is None:
-        return True
-    own = network().levels[attribute.name].get(attribute.than)
-    return own is not None and own != (LEVELS[attribute.name] if attribute.more else 1)
+def comparable(attribute: Attribute) -> tuple[str, ...]:
+    """What things can be said to have less or more of than: all of which some have less, or more."""
+    most = LEVELS[attribute.name] if attribute.more else 1
+    levels = network().levels[attribute.name]
+    return tuple(sorted(noun for noun in levels if levels[noun] != most))
 
 
 def of_noun(noun: str) -> Evidence:
