@@ -11,12 +11,14 @@ from legible.recognizers.click.nouns import noun_of
 @dataclass(frozen=True, slots=True)
 class Attribute:
     """`name`: a set of the network's, or a scale (`size`, `price`) with the noun that it is compared to and
-    whether less or more of it is asked for. `negated`: what is not so is asked for."""
+    whether less or more of it is asked for. `negated`: what is not so is asked for; `among`: only
+    of what is in that set as well."""
 
     name: str
     negated: bool = False
     than: str | None = None
     more: bool = False
+    among: str | None = None
 
 
 # What follows "that", or stands for the thing itself, by the network's set: in English, in Chinese.
@@ -146,8 +148,7 @@ _TILE = (
 )
 _THING = (
     r"(?:(?:an?|the|all|any|some) )*"
-    "(?:(?:objects?|items?|things?|entit(?:y|ies)|ones?|something|products?|animals?|creatures?|foods?"
-    "|living things?) )?"
+    "(?:(?:objects?|items?|things?|entit(?:y|ies)|ones?|something|products?|(?P<among>animals?|foods?)) )?"
 )
 _WHICH = "(?:(?:that|which|who) )?"
 _ZH_PICK = (
@@ -155,7 +156,7 @@ _ZH_PICK = (
     "(?:包含|含有|显示)?(?:图[片像]?[中里])?"
 )
 _ZH_THING = (
-    "的?(?:物品|物体|动物|东西|对象|项目|食物|事物|工具|实体|植物|生物)?(?:的?(?:图片|图像|照片|缩略图))?$"
+    "的?(?:物品|物体|东西|对象|项目|事物|工具|实体|(?P<among>动物|食物))?(?:的?(?:图片|图像|照片|缩略图))?$"
 )
 
 
@@ -192,20 +193,34 @@ _TURNED = re.compile(
 )
 
 
+# The sets that a question may keep to.
+AMONG = {
+    "animal": "animal",
+    "animals": "animal",
+    "动物": "animal",
+    "food": "edible",
+    "foods": "edible",
+    "食物": "edible",
+}
+
+
 def attribute_of(folded: str) -> Attribute | None:
     """What a folded question asks of things without naming one; None where it is nothing that we know."""
     for patterns in (_COMPARED, _COMPARED_ZH):
         for scale, more, pattern in patterns:
             found = pattern.match(folded)
             than = noun_of(found["than"]) if found else None
-            if than:
-                return Attribute(scale, than=than, more=more)
+            if found and than:
+                return Attribute(scale, than=than, more=more, among=AMONG.get(found["among"] or ""))
     plain, turned = _TURNED.subn(lambda found: found["can"] or found["be"] or "", folded)
     plain = " ".join(plain.split())
     for name, english, chinese in _PATTERNS:
-        found = chinese.match(folded)
-        if found or (turned <= 1 and english.match(plain)):
-            negated = bool(found["no"]) if found else turned == 1
+        found = chinese.match(folded) or (english.match(plain) if turned <= 1 else None)
+        if found:
+            negated = bool(found["no"]) if found.re is chinese else turned == 1
+            among = AMONG.get(found["among"] or "")
             other = OPPOSITES.get(name)
-            return Attribute(other, not negated) if other else Attribute(name, negated)
+            if other is not None:
+                name, negated = other, not negated
+            return Attribute(name, negated, among=None if among == name else among)
     return None

@@ -149,11 +149,13 @@ def of_noun(noun: str) -> Evidence:
 def of_attribute(attribute: Attribute) -> Evidence:
     """That what is shown is like that."""
     odds, sign = odds_of(attribute), np.float32(-1 if attribute.negated else 1)
+    among = of_attribute(Attribute(attribute.among)) if attribute.among else None
 
     def evidence(seen: Seen) -> Floats:
         how = worth(seen)
         weights = np.asarray(how.plain if attribute.than is None else how.scales)
-        return np.asarray(sign * (odds(seen.said) @ weights[:2] + weights[2]), np.float32)
+        found = np.asarray(sign * (odds(seen.said) @ weights[:2] + weights[2]), np.float32)
+        return found if among is None else np.minimum(found, among(seen))
 
     return evidence
 
