@@ -158,7 +158,7 @@ def _asked(source: Source, rng: np.random.Generator) -> tuple[Question, list[int
         more = bool(rng.random() < 0.5)
         level = LEVELS[scale][than]
         question = Question(Rule.ATTRIBUTE, attribute=Attribute(scale, than=than, more=more))
-        if than not in names.comparable(Attribute(scale, than=than, more=more)):
+        if than not in names.comparable(scale):
             return None
         of = {row: each for each in range(1, 6) for row in ROWS.get(f"{scale} {each}", ())}
         fitting = [row for row in source.rows if row in of and (of[row] > level if more else of[row] < level)]
@@ -243,7 +243,7 @@ def measured(drawn: list[Composed]) -> None:
     rows = defaultdict(list)
     for each in drawn:
         joint = tiles.choose_tiles(each.pictures, each.question, each.samples)
-        said = joint.each >= 0.5
+        said = joint.likeliest
         sure = joint.chance_of(said)
         kind = each.question.attribute.name if each.question.attribute else each.question.rule.name
         kind = "scale" if kind in attributes.SCALES else "set" if kind in SETS else kind

@@ -188,6 +188,42 @@ def test_what_things_are_like_has_many_wordings(question: str, expected: Attribu
     assert parsed.attribute == expected
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Select all things that can eat",
+        "things people can fly",
+        "Select all images that do not contain an animal that can fly",
+        "Do not select animals",
+        "Select all foods that cannot be eaten",
+        "选择所有需要用电的工具",
+        "选择所有没有食物的动物",
+        "选择所有昆虫的食物",
+        "Select all objects that have legs",
+        "Select all objects without legs",
+        "animals that don't have no legs",
+        "Select all animals that do not live in water",
+        "Click the object larger than the dog",
+        "Select all animals that cannot run",
+        "Select the objects that do not emit light",
+        "click on all objects that are edible and red",
+        "select animals that can fly but not swim",
+        "点击比猫大但比车小的物体",
+        "点击水果和蔬菜",
+    ],
+)
+def test_what_may_mean_something_else_is_not_taken_for_an_attribute(question: str) -> None:
+    parsed = parse(question)
+    assert parsed is None or parsed.rule is not Rule.ATTRIBUTE
+
+
+@pytest.mark.parametrize("question", ["Identify all vehicles", "Click the fruits", "选择每个水果"])
+def test_all_that_are_like_that_may_be_any_number(question: str) -> None:
+    parsed = parse(question)
+    assert parsed is not None
+    assert (parsed.every, parsed.count) == (True, None)
+
+
 def test_a_question_for_what_is_like_that_says_how_many() -> None:
     counted, every, one = map(
         parse,
@@ -213,7 +249,7 @@ def test_what_a_sample_shows_is_asked_for(question: str) -> None:
 
 def test_every_attribute_is_one_that_the_network_tells() -> None:
     told = network().attributes
-    assert {Attribute(name).name for name in WORDED} <= {*told, *OPPOSITES}
+    assert set(WORDED) <= {*told, *OPPOSITES}
     assert set(OPPOSITES.values()) <= set(told)
 
 

@@ -53,8 +53,12 @@ def recognize(task: Task) -> ClickAnswer:
         got = "one picture" if len(task.images) == 1 else f"{len(task.images)} pictures"
         raise InvalidImage("images", got=got, allowed=f"at least {FEWEST} pictures for this question")
     if not one:
+        if question.count and question.count >= len(task.images) > 1:
+            got = f"{_shown(asked)}, of {len(task.images)} pictures"
+            raise InvalidField("question", got=got, allowed=f"more than {question.count} pictures for it")
+        samples = _samples(task, question)
         pictures = [shrunk(_picture(task, place).rgb) for place in range(len(task.images))]
-        joint = choose_tiles(pictures, question, _samples(task, question))
+        joint = choose_tiles(pictures, question, samples)
         return decode_tiles(joint, asked, size, task.threshold)
     if question.every:
         raise InvalidField("question", got=f"{_shown(asked)}, of one picture", allowed=ONE_OR_TILES)
@@ -99,9 +103,8 @@ def understand(asked: str) -> Question:
         raise InvalidField("question", got=got, allowed=", ".join(known) or supported())
     if question.rule in (Rule.ATTRIBUTE, Rule.ALIKE) and MODEL in model_files():
         compared = question.attribute
-        if compared and compared.than and compared.than not in (known := comparable(compared)):
-            side = "over" if compared.more else "under"
-            got = f"{shown}: a {compared.name} {side} that of {compared.than} is not known"
+        if compared and compared.than and compared.than not in (known := comparable(compared.name)):
+            got = f"{shown}: with the {compared.name} of {compared.than} nothing can be compared"
             raise InvalidField("question", got=got, allowed=", ".join(known))
         return question
     if question.rule not in RULES:
@@ -128,10 +131,15 @@ def _samples(task: Task, question: Question) -> list[NDArray[np.uint8]]:
         return []
     if not anchors:
         raise InvalidField("anchors", got="none", allowed="the example pictures that the question speaks of")
-    return [
-        shrunk(images.decode(each, task.limits, field=f"anchors[{place}]").rgb)
-        for place, each in enumerate(anchors)
-    ]
+    found = []
+    for place, each in enumerate(anchors):
+        field = f"anchors[{place}]"
+        size = images.check_header(each, task.limits, field=field)
+        if min(size) < LEAST_TILE:
+            allowed = f"at least {LEAST_TILE} pixels a side"
+            raise InvalidImage(field, got=f"{size[0]}x{size[1]} pixels", allowed=allowed)
+        found.append(shrunk(images.decode(each, task.limits, field=field).rgb))
+    return found
 
 
 def _picture(task: Task, place: int) -> Picture:

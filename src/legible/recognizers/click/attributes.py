@@ -22,8 +22,7 @@ class Attribute:
 
 
 # What follows "that", or stands for the thing itself, by the network's set: in English, in Chinese.
-_EAT, _DRINK = "(?:eat(?:en)?|consumed?)", "(?:drink|drunk)"
-_CAN = "(?:(?:you|people|humans|a person|we|they)? ?can(?: be)?|are able to|is able to)"
+_YOU_CAN, _CAN = "(?:you|people|humans|a person|we|they) can", "(?:can|(?:is|are) able to)"
 _MADE = "(?:made|crafted|built|created|produced|manufactured|man made|manmade)"
 WORDED: Mapping[str, tuple[str, str]] = {
     "animal": ("(?:is|are) an? animals?|an? animal|animals", "动物"),
@@ -46,12 +45,16 @@ WORDED: Mapping[str, tuple[str, str]] = {
     ),
     "instrument": ("(?:an? )?musical instruments?", "乐器"),
     "edible": (
-        rf"{_CAN} {_EAT}|(?:is|are) edible|(?:an? )?food(?: or beverage)?(?: items?)?"
+        rf"{_YOU_CAN} eat|can be (?:eaten|consumed)|(?:is|are) edible|(?:an? )?food(?: items?)?"
         "|edible (?:things?|items?)",
         "(?:可以|可|能|能够)(?:被)?(?:吃|食用)|食物|食品",
     ),
+    "food or drink": (
+        "(?:an? )?(?:foods? or beverages?|foods? or drinks?)(?: items?)?",
+        "食物或饮料|食品或饮料",
+    ),
     "drink": (
-        rf"{_CAN} {_DRINK}|(?:an? )?(?:drinks?|beverages?)",
+        rf"{_YOU_CAN} drink|can be drunk|(?:an? )?(?:drinks?|beverages?)",
         "(?:可以|可|能|能够)(?:被)?(?:喝|饮用)|饮料",
     ),
     "needs sunlight": (
@@ -69,8 +72,8 @@ WORDED: Mapping[str, tuple[str, str]] = {
         "(?:可以|能)(?:够)?(?:在(?:市场|商店|超市)[里上中]?)?(?:买到|购买)",
     ),
     "sea animal": (
-        "(?:belongs? to|lives? in) (?:the )?(?:sea|ocean|water)",
-        "(?:属于|生活在|住在)(?:大海|海洋|海里|水里|水中|海中)",
+        "(?:belongs? to|lives? in) (?:the )?(?:sea|ocean)",
+        "(?:属于|生活在|住在)(?:大海|海洋|海里|海中)",
     ),
     "gills": ("breathes? (?:with|through|using) gills|(?:has|have) gills", "用鳃呼吸|有鳃"),
     "lays eggs": ("lays? eggs", "(?:会|能)?(?:下蛋|产卵|产蛋)"),
@@ -92,7 +95,10 @@ WORDED: Mapping[str, tuple[str, str]] = {
         "(?:由|用)(?:布料?|织物|面料)(?:制成|做成|制作)",
     ),
     "zipper": ("(?:has|have|can have|usually has|usually have) (?:an? )?zippers?", "(?:可以|通常)?有拉链"),
-    "inflatable": (rf"{_CAN} inflated(?: with air)?|(?:is|are) inflatable", "(?:可以|能)?(?:用空气)?充气"),
+    "inflatable": (
+        rf"{_YOU_CAN} inflate|can be inflated(?: with air)?|(?:is|are) inflatable",
+        "(?:可以|能)?(?:用空气)?充气",
+    ),
     "sports gear": (
         "(?:is |are )?used (?:for|in) (?:sports?|exercis(?:e|ing)|games? or sports?)"
         "|(?:an? )?sports? (?:equipment|gear)",
@@ -100,13 +106,13 @@ WORDED: Mapping[str, tuple[str, str]] = {
     ),
     "garden tool": (
         "(?:is |are )?used (?:for|in) gardening|(?:an? )?garden(?:ing)? tools?",
-        "用于(?:种植花园|园艺)|园艺工具",
+        "用于(?:种植花园|园艺)(?:的工具)?|园艺工具",
     ),
     "swimwear": (
         "(?:you|people|a person) (?:can |normally |usually )?wears? (?:for|while|when) swimming|swimwear",
         "游泳时可以?穿戴?|泳装",
     ),
-    "scoop": ("(?:is |are |can be )?used to scoop(?: materials?)?", "(?:可)?用于舀取?(?:材料)?"),
+    "scoop": ("(?:is |are |can be )?used to scoop(?: materials?)?", "(?:可)?用于舀取?(?:材料)?(?:的工具)?"),
     "worn on the head": (
         "(?:is |are )?(?:normally |usually )?worn on (?:the|your|their) heads?"
         "|(?:a person|people|you) (?:normally |usually )?wears? on (?:the|your|their) heads?",
@@ -118,7 +124,7 @@ WORDED: Mapping[str, tuple[str, str]] = {
         "(?:通常)?穿在脚上",
     ),
     "writes": (
-        rf"{_CAN} (?:be used to )?write with|(?:is |are )?used (?:for|to) writ(?:e|ing)",
+        rf"{_YOU_CAN} write with|can be used to write(?: with)?|(?:is |are )?used (?:for|to) writ(?:e|ing)",
         "(?:可以|能)?用[来于]写字?",
     ),
     "office equipment": (
@@ -148,7 +154,7 @@ _TILE = (
 )
 _THING = (
     r"(?:(?:an?|the|all|any|some) )*"
-    "(?:(?:objects?|items?|things?|entit(?:y|ies)|ones?|something|products?|(?P<among>animals?|foods?)) )?"
+    "(?:(?:objects?|items?|things?|entit(?:y|ies)|ones?|something|(?P<among>animals?|foods?)) )?"
 )
 _WHICH = "(?:(?:that|which|who) )?"
 _ZH_PICK = (
@@ -156,7 +162,7 @@ _ZH_PICK = (
     "(?:包含|含有|显示)?(?:图[片像]?[中里])?"
 )
 _ZH_THING = (
-    "的?(?:物品|物体|东西|对象|项目|事物|工具|实体|(?P<among>动物|食物))?(?:的?(?:图片|图像|照片|缩略图))?$"
+    "的?(?:物品|物体|东西|对象|项目|事物|实体|(?P<among>动物|食物))?(?:的?(?:图片|图像|照片|缩略图))?$"
 )
 
 
@@ -165,14 +171,14 @@ def _english(predicate: str) -> re.Pattern[str]:
 
 
 def _chinese(predicate: str) -> re.Pattern[str]:
-    return re.compile(rf"{_ZH_PICK}(?P<no>不|无法|不能|没有)?(?:{predicate}){_ZH_THING}")
+    return re.compile(rf"{_ZH_PICK}(?P<no>不|无法|不能|没有)?(?P<what>{predicate}){_ZH_THING}")
 
 
 _PATTERNS = tuple((name, _english(english), _chinese(chinese)) for name, (english, chinese) in WORDED.items())
 _COMPARED = tuple(
     (scale, more, re.compile(
-        rf"^{_VERBS}{_TILE}{_THING}{_WHICH}(?:(?:is|are|look|looks|cost|costs) )?(?:{words}) than "
-        r"(?:an? |the |any )?(?:adult |average |typical |normal |(?:fully )?grown |real )?"
+        rf"^{_VERBS}{_TILE}{_THING}{_WHICH}(?:(?:is|are|cost|costs) )?(?:{words}) than "
+        r"(?:an? |any )?(?:adult |average |typical |normal |(?:fully )?grown |real )?"
         r"(?P<than>\w+(?: \w+)?)$"
     ))
     for scale, less_words, more_words in _LESS_MORE
@@ -193,7 +199,7 @@ _TURNED = re.compile(
 )
 
 
-# The sets that a question may keep to.
+# The sets that a question may keep to, by its words for them.
 AMONG = {
     "animal": "animal",
     "animals": "animal",
@@ -202,25 +208,50 @@ AMONG = {
     "foods": "edible",
     "食物": "edible",
 }
+# Whose opposite is as well known: what lies in no other set may emit light, run or melt all the same.
+NEGATED = {
+    "animal", "bird", "fruit", "vegetable", "vehicle", "insect", "mammal", "furniture", "clothing",
+    "instrument", "edible", "food or drink", "needs sunlight", "man-made", "not for sale", "sea animal",
+    "gills", "lays eggs", "legs", "flies", "electric",
+}  # fmt: skip
+# Chairs have legs, too; and "animals without food" are no food.
+_LEGS = re.compile(r"\b(?:ha(?:s|ve)(?: no)?|without) legs|(?<!用)有腿")
+_ZH_NOUN = re.compile(
+    "动物|哺乳动物|昆虫|水果|蔬菜|交通工具|车辆|家具|衣服|服装|衣物|乐器|食物|食品|饮料|食物或饮料|食品或饮料"
+)
+_HOLDS = re.compile(r"\b(?:not|n't) (?:contain|show|have)\b.* (?:that|which|who)\b")
 
 
 def attribute_of(folded: str) -> Attribute | None:
-    """What a folded question asks of things without naming one; None where it is nothing that we know."""
+    """What a folded question asks of things without naming one; None where it is nothing that we know, or
+    may mean something else."""
     for patterns in (_COMPARED, _COMPARED_ZH):
         for scale, more, pattern in patterns:
             found = pattern.match(folded)
             than = noun_of(found["than"]) if found else None
             if found and than:
                 return Attribute(scale, than=than, more=more, among=AMONG.get(found["among"] or ""))
+    if _TURNED.match(folded) or _HOLDS.search(folded):
+        return None
     plain, turned = _TURNED.subn(lambda found: found["can"] or found["be"] or "", folded)
     plain = " ".join(plain.split())
     for name, english, chinese in _PATTERNS:
         found = chinese.match(folded) or (english.match(plain) if turned <= 1 else None)
         if found:
-            negated = bool(found["no"]) if found.re is chinese else turned == 1
             among = AMONG.get(found["among"] or "")
-            other = OPPOSITES.get(name)
-            if other is not None:
-                name, negated = other, not negated
-            return Attribute(name, negated, among=None if among == name else among)
+            is_chinese = found.re is chinese
+            if is_chinese and among and (found["no"] == "没有" or _ZH_NOUN.fullmatch(found["what"])):
+                return None
+            return _kept(name, bool(found["no"]) if is_chinese else turned == 1, among, folded)
     return None
+
+
+def _kept(name: str, negated: bool, among: str | None, folded: str) -> Attribute | None:
+    """The attribute, or None where its opposite or its set is not known well enough."""
+    if name in OPPOSITES:
+        name, negated = OPPOSITES[name], not negated
+    if negated and (name not in NEGATED or among == name):
+        return None
+    if among != "animal" and _LEGS.search(folded):
+        return None
+    return Attribute(name, negated, among=None if among == name else among)

@@ -128,11 +128,11 @@ def known_in_tiles() -> tuple[str, ...]:
     return network().tiles if MODEL in model_files() else ()
 
 
-def comparable(attribute: Attribute) -> tuple[str, ...]:
-    """What things can be said to have less or more of than: all of which some have less, or more."""
-    most = LEVELS[attribute.name] if attribute.more else 1
-    levels = network().levels[attribute.name]
-    return tuple(sorted(noun for noun in levels if levels[noun] != most))
+def comparable(scale: str) -> tuple[str, ...]:
+    """What things can be said to have less or more of than: not the first and the last level, which are
+    open."""
+    levels = network().levels[scale]
+    return tuple(sorted(noun for noun in levels if 1 < levels[noun] < LEVELS[scale]))
 
 
 def of_noun(noun: str) -> Evidence:

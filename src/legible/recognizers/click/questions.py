@@ -20,7 +20,11 @@ _POLITE_AFTER = re.compile(r"\s*(?:please|thanks|thank you|谢谢)$")
 _ALL = re.compile(
     r"(?:click|tap|find|select|choose|pick|locate|mark)\s(?:(?:in|on)\s)?all\b|\w{2}(?:所有|全部)"
 )
-_SEVERAL = re.compile(r"\b(?:objects|items|things|entities|ones|animals|creatures|foods|products)\b")
+_SEVERAL = re.compile(
+    r"\b(?:all|each|every|any|objects|items|things|entities|ones|animals|creatures|foods|fruits|vegetables"
+    r"|vehicles|insects|mammals|instruments|drinks|beverages|birds)\b|[所全每]"
+)
+_ONE = re.compile(rf"^(?:点击|选择|选出|找出|挑选|单击|点选|找到)[一1] ?[{MEASURES}]")
 _CHINESE = "\u4e00-\u9fff"
 _CHINESE_GAP = re.compile(rf"(?<=[{_CHINESE}])\s+(?=[{_CHINESE}])")
 _ARTICLE = re.compile(
@@ -58,8 +62,8 @@ def parse(text: str) -> Question | None:
     """What the question asks; None for a wording that we do not know."""
     folded = fold(text)
     if attribute := attribute_of(folded):
-        count = _count(folded)
-        every = count is None and bool(_ALL.match(folded) or _SEVERAL.search(folded))
+        count = 1 if _ONE.match(folded) else _count(folded)
+        every = count is None and bool(_SEVERAL.search(folded))
         return Question(Rule.ATTRIBUTE, count=count, attribute=attribute, every=every)
     for rule, pattern in TABLE:
         if pattern.search(folded):

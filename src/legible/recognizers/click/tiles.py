@@ -47,7 +47,7 @@ def choose_tiles(
 ) -> Joint:
     """Which (h, w, 3) pictures show what is asked for; `samples` are those that the question speaks of."""
     noun = question.target or ""
-    if question.rule is Rule.NAMED_TILES and noun in GRID_LABELS:
+    if question.rule is Rule.NAMED_TILES and noun in GRID_LABELS and "grid" in model_files():
         told = np.concatenate([tensor(each[None]) for each in pictures])
         # Tiles of streets look alike whatever is in them.
         return together(likelihoods(told, GRID_LABELS[noun]))
@@ -76,7 +76,7 @@ def decode_tiles(
     Raises `RecognitionFailed` without one, when they are too unsure.
     """
     chances = joint.each.round(4)  # as they are shown
-    fits = chances >= (0.5 if threshold is None else threshold)
+    fits = joint.likeliest if threshold is None else chances >= threshold
     sure = joint.chance_of(fits)
     if threshold is None and sure < LEAST:
         raise RecognitionFailed(

@@ -19,7 +19,7 @@ COMMON = 0.5
 @dataclass(frozen=True, slots=True)
 class Joint:
     """`chances` (2^n,) 0-1: how likely each set of the n pictures is that which fits, in the order of
-    `subsets`."""
+    `subsets.sets`."""
 
     chances: NDArray[np.float64]
 
@@ -28,6 +28,12 @@ class Joint:
         """(n,) 0-1: how likely each picture fits."""
         every = sets(len(self.chances).bit_length() - 1)
         return np.asarray(self.chances @ every)
+
+    @property
+    def likeliest(self) -> NDArray[np.bool_]:
+        """(n,) which fit in the likeliest set."""
+        every = sets(len(self.chances).bit_length() - 1)
+        return np.asarray(every[self.chances.argmax()] > 0)
 
     def chance_of(self, fits: NDArray[np.bool_]) -> float:
         """How likely just these fit."""
