@@ -164,9 +164,9 @@ def _checked_size(task: Task, *, one: bool) -> tuple[int, int]:
         raise InvalidImage("images", got=got, allowed="pictures of one size")
     if len(pictures) > 1 and one:
         raise InvalidImage("images", got=f"{len(pictures)} pictures", allowed="one picture for this question")
-    if min(sizes[0]) < (LEAST_SIDE if one else LEAST_TILE):
-        width, height = sizes[0]
-        least = LEAST_SIDE if one else LEAST_TILE
+    width, height = sizes[0]
+    least = LEAST_SIDE if one else LEAST_TILE
+    if min(width, height) < least:
         got = f"{width}x{height} pixels, too small to see anything in"
         raise InvalidImage("images", got=got, allowed=f"at least {least} pixels a side")
-    return sizes[0]
+    return width, height

@@ -49,9 +49,6 @@ class Seen:
     said: Floats
     looks: Floats
 
-    def __getitem__(self, places: NDArray[np.intp]) -> "Seen":
-        return Seen(*(part[places] for part in self._parts))
-
     def again(self, places: NDArray[np.intp], other: "Seen") -> "Seen":
         """With the mean of what was seen in these places and of `other`, other looks at them."""
         parts = [part.copy() for part in self._parts]
@@ -174,7 +171,7 @@ def odds_of(attribute: Attribute) -> Callable[[Floats], Floats]:
     own = network().levels[attribute.name][attribute.than]
     levels = [known.index(f"{attribute.name} {level}") for level in range(1, 1 + LEVELS[attribute.name])]
     fits, others = (levels[own:], levels[:own]) if attribute.more else (levels[: own - 1], levels[own - 1 :])
-    return lambda said: _together(said[..., fits]) - _together(said[..., others])
+    return lambda said: _log_sum(said[..., fits]) - _log_sum(said[..., others])
 
 
 def of_samples(samples: Seen) -> Evidence:
@@ -212,7 +209,7 @@ def likelihoods_at(rgb: NDArray[np.uint8], places: Floats, evidence: Evidence, t
 def margins(logits: Floats, classes: tuple[int, ...]) -> Floats:
     """(n, classes) -> (n,): by how much some classes together lead all the others."""
     wanted = np.isin(np.arange(logits.shape[1]), classes)
-    return np.asarray(_together(logits[:, wanted]) - _together(logits[:, ~wanted]), np.float32)
+    return np.asarray(_log_sum(logits[:, wanted]) - _log_sum(logits[:, ~wanted]), np.float32)
 
 
 def crops(rgb: NDArray[np.uint8], places: Floats, around: float) -> list[NDArray[np.uint8]]:
@@ -239,6 +236,6 @@ def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, (CROP, CROP), interpolation=method), np.uint8)
 
 
-def _together(logits: Floats) -> Floats:
+def _log_sum(logits: Floats) -> Floats:
     top = logits.max(-1)
     return np.asarray(top + np.log(np.exp(logits - top[..., None]).sum(-1)), np.float32)
