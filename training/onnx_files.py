@@ -103,3 +103,17 @@ def to_half(source: Path, target: Path) -> Path:
     model.graph.node.extend(nodes)
     onnx.save(model, target)
     return target
+
+
+def ones_in_bytes(model: onnx.ModelProto) -> None:
+    """Matrices of nothing but 0 and 1 in bytes, cast up when the session opens: a quarter of the size."""
+    casts = []
+    for each in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(each)
+        if each.data_type == onnx.TensorProto.FLOAT and values.ndim > 1 and np.isin(values, (0, 1)).all():
+            name = each.name
+            each.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.uint8), name + "_bytes"))
+            casts.append(onnx.helper.make_node("Cast", [name + "_bytes"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)

@@ -23,7 +23,7 @@ from training.click.model import BothNet, NameNet, ObjectNet
 from training.click.named import Views
 from training.click.scenes import Bank, Scenes, grounds
 from training.click.vocabulary import CLASSES, NAMES, NONE
-from training.onnx_files import ends, to_half, to_int8, to_onnx
+from training.onnx_files import ends, ones_in_bytes, to_half, to_int8, to_onnx
 from training.package import put
 
 from legible.model_store import session
@@ -163,7 +163,9 @@ def export_names(arguments: argparse.Namespace, folder: Path) -> None:
         "attributes": ATTRIBUTES,
         "levels": levels(),
     }
-    put(onnx.load(path), "click", "click_names", {key: json.dumps(value) for key, value in facts.items()})
+    model = onnx.load(path)
+    ones_in_bytes(model)
+    put(model, "click", "click_names", {key: json.dumps(value) for key, value in facts.items()})
 
 
 def logistic(margins: Floats, right: NDArray[np.bool_], weight: Floats) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -57,17 +58,15 @@ class Composed:
     photos: bool
 
 
-class Source:
+class Source(Protocol):
     """Pictures by class; a class is a row of the head (`attributes.rows_of`)."""
 
-    def __init__(self, rows: list[int]) -> None:
-        self.rows = rows
+    rows: list[int]
 
-    def view(self, row: int) -> Image:
-        raise NotImplementedError
+    def view(self, row: int) -> Image: ...
 
 
-class Drawings(Source):
+class Drawings:
     """Held-out drawings and photos, in every style."""
 
     def __init__(self, arguments: argparse.Namespace, rng: np.random.Generator) -> None:
@@ -76,7 +75,7 @@ class Drawings(Source):
         self.views = Views(load(bank, arguments.tiles, True), ground, rng)
         self.shown = {attributes.IMAGENET + NAMES.index(name): name for name in CLASSES
                       if len(self.views.things.pictures[name]) >= 3}  # fmt: skip
-        super().__init__(list(self.shown))
+        self.rows = list(self.shown)
 
     def view(self, row: int) -> Image:
         picture = self.views.of(self.shown[row])
@@ -84,7 +83,7 @@ class Drawings(Source):
         return picture
 
 
-class Photos(Source):
+class Photos:
     """Photos of Tiny ImageNet as they are, but for crops and blur; of what is no class of ours alone, since
     photos of those were learned from."""
 
@@ -102,7 +101,7 @@ class Photos(Source):
             label = labels[name]
             if len(found) >= LEAST_TILES and often[label] == 1 and label not in learned:
                 self.files[label] = found
-        super().__init__(list(self.files))
+        self.rows = list(self.files)
 
     def view(self, row: int) -> Image:
         rng, found = self.rng, self.files[row]
