@@ -113,11 +113,7 @@ NAMES: Mapping[type[AnyTask], Mapping[str, str]] = {
         "question": "task.question",
         "anchors": "task.anchors",
     },
-    CoordinatesTask: {
-        "images": "task.body",
-        "question": "task.comment",
-        "anchors": "task.imgInstructions",
-    },
+    CoordinatesTask: {"images": "task.body", "question": "task.comment"},
     VisionEngine: {"image": "task.imageBackground", "piece": "task.image"},
     ImageToCoordinatesTask: {"images": "task.body", "question": "task.comment"},
     ComplexImageTask: {"image": "task.imagesBase64[0]", "question": "task.metadata"},
