@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legible import memory
+from legible.amx import for_amx, has_amx
 
 # Asked for when it is imported: else ONNX Runtime gives this machine an id and reports its use to Microsoft.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -22,18 +23,19 @@ import onnxruntime as ort
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A row of `models.toml`."""
+    """A row of `models.toml`. `amx`: its convolutions are so large that AMX is faster."""
 
     name: str
     path: Path
     sha256: str
+    amx: bool = False
 
 
 class ModelCorrupt(Exception):  # noqa: N818 - a fact about a file
     """The weights on disk are not the ones that were released."""
 
 
-def session(path: Path) -> ort.InferenceSession:
+def session(network: Path | bytes) -> ort.InferenceSession:
     """The network in that file, in one thread, with sums of 8-bit products that are exact everywhere."""
     options = ort.SessionOptions()
     # ORT's default threads double the CPU that a request costs (docs/decisions.md).
@@ -44,7 +46,7 @@ def session(path: Path) -> ort.InferenceSession:
         # the exact sum, for a quarter more time; weights of 7 bits are exact anyway. Where there is VNNI it
         # would change nothing but the time, which it doubles.
         options.add_session_config_entry("session.x64quantprecision", "1")
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
 
 @cache
@@ -65,7 +67,7 @@ class Model:
                 "install Legible again"
             )
         # From the file: from bytes, ONNX Runtime keeps a copy of its own (16 MB for six models).
-        self.session = session(file.path)
+        self.session = session(for_amx(file.path.read_bytes()) if file.amx and has_amx() else file.path)
         self.name = file.name
         self.version = digest[:12]
         self.input = self.session.get_inputs()[0].name
@@ -81,7 +83,10 @@ def model_files() -> Mapping[str, ModelFile]:
     """Every model that this installation ships, by name."""
     package = Path(str(files("legible")))
     table = tomllib.loads((package / "models.toml").read_text("utf-8"))
-    return {name: ModelFile(name, package / row["file"], row["sha256"]) for name, row in table.items()}
+    return {
+        name: ModelFile(name, package / row["file"], row["sha256"], row.get("amx", False))
+        for name, row in table.items()
+    }
 
 
 _open_lock = threading.Lock()

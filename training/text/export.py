@@ -30,6 +30,7 @@ from model import TextNet  # noqa: E402
 from training.onnx_files import to_int8, to_onnx  # noqa: E402
 from training.package import put  # noqa: E402
 
+from legible.amx import ZERO_POINT  # noqa: E402
 from legible.calibration import THRESHOLD, Calibration  # noqa: E402
 from legible.images import Picture  # noqa: E402
 from legible.model_store import session  # noqa: E402
@@ -72,7 +73,15 @@ def to_cells_in_int8(source: Path, target: Path, tensors: list[NDArray[np.float3
     )  # fmt: skip
     model = onnx.load(target)
     on_cells(model)
+    zero_points_in_bytes(model)
     onnx.save(model, target)
+
+
+def zero_points_in_bytes(model: onnx.ModelProto) -> None:
+    """Those of the weights, one byte each, so that the package can write others over them (`amx.py`)."""
+    for each in model.graph.initializer:
+        if each.name.endswith(ZERO_POINT):
+            each.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(each), each.name))
 
 
 def _along_the_row(model: onnx.ModelProto) -> list[str]:
