@@ -126,7 +126,14 @@ class Accounts:
     def __init__(self, database: Database, free_quota_micros: int) -> None:
         self.database, self.free_quota_micros = database, free_quota_micros
 
-    def create(self, email: str, password: str | None = None, *, is_admin: bool = False) -> Account:
+    def create(
+        self,
+        email: str,
+        password: str | None = None,
+        *,
+        is_admin: bool = False,
+        event: AuditEvent | None = None,
+    ) -> Account:
         """A new account with the free quota. Without a password nobody can sign in to it.
 
         Raises `InvalidField` for an address that is none or is taken, and a password too short or long.
@@ -152,6 +159,8 @@ class Accounts:
                 account.balance_micros = ledger.post(
                     session, account.id, self.free_quota_micros, "grant", "free quota"
                 )
+            if event is not None:
+                session.add(event)
         return account
 
     def verify(self, email: str, password: str) -> Account:

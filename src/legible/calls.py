@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, delete, or_, select
 
 from legible.clock import now_ms
 from legible.db.session import Database, storable, upsert
-from legible.db.tables import Account, Call, WrongAnswer
+from legible.db.tables import TASK, Account, Call, StoredReply, WrongAnswer
 from legible.errors import InvalidField, NotFound
 from legible.logs import hide_keys
 from legible.tasks import Kind
@@ -117,6 +117,13 @@ class CallLog:
             raise NotFound("there is no such call in your log")
         return call
 
+    def trace_of_task(self, account_id: int, task_id: str) -> str | None:
+        """The trace id of the call whose reply is kept under that task, as long as it is."""
+        kept = select(Call.trace_id).join(StoredReply, StoredReply.call_id == Call.id)
+        whose = kept.where(StoredReply.account_id == account_id, StoredReply.token == f"{TASK}{task_id}")
+        with self.database.read() as session:
+            return session.scalar(whose)
+
     def report_wrong(self, call_id: int, expected: str = "") -> None:
         """Keeps a user's word that the answer of this call was wrong, if it had one. The last word counts."""
         with self.database.write() as session:
@@ -125,6 +132,11 @@ class CallLog:
                 return
             said = {"expected": expected[:200]} if expected else {}
             upsert(session, WrongAnswer, {"call_id": call_id}, {"created_ms": now_ms(), **said})
+
+    def withdraw_report(self, call_id: int) -> None:
+        """Forgets that word."""
+        with self.database.write() as session:
+            session.execute(delete(WrongAnswer).where(WrongAnswer.call_id == call_id))
 
     def csv(self, account_id: int | None, which: CallFilter = CallFilter()) -> Iterator[str]:
         """The lines of a CSV file, newest call first; memory stays small however long the log is."""

@@ -18,6 +18,7 @@ from legible.keys import KeyRules
 from legible.tasks import Answer, Kind, Task
 from tests.console.conftest import PASSWORD, Person, Site
 from tests.console.fakes import UNREADABLE_SIZE
+from tests.service import base64_of, draw
 
 NOWHERE = {"number": "1", "note": ""}
 
@@ -364,6 +365,81 @@ def test_a_report_of_a_wrong_answer_stays_with_its_call(member: Person) -> None:
     log = CallLog(member.site.parts.database)
     log.report_wrong(log.find(member.account_id, call["log_id"]).id)
     assert "7364</code>" in member.get(path).text
+
+
+def test_a_report_can_be_withdrawn(member: Person) -> None:
+    member.new_key()
+    member.call()
+    path = f"/console/calls/{member.log_ids()[0]}"
+    assert "Withdraw the report" not in member.get(path).text
+    member.post(f"{path}/wrong", {"expected": "7364"})
+    done = member.post(f"{path}/wrong", {"expected": "7364", "withdraw": "1"})
+    assert "The report is withdrawn." in member.get(done.headers["location"]).text
+    assert "You reported it as wrong" not in member.get(path).text
+
+
+def test_a_repeated_call_is_good_and_leads_to_the_first(member: Person) -> None:
+    key = member.new_key()
+    headers = {"authorization": f"Bearer {key}", "idempotency-key": "once"}
+    body = {"image": base64_of(draw(size=(120, 40)))}
+    url = f"{member.site.url}/captcha/recognition/image2text"
+    for _ in range(2):
+        httpx.post(url, json=body, headers=headers, trust_env=False)
+    second, first = member.log_ids()
+    page = member.get(f"/console/calls/{second}").text
+    assert '<span class="badge good">Replayed</span>' in page
+    assert f'href="/console/calls/{first}"' in page
+
+
+def test_a_call_is_found_by_the_id_of_its_task(member: Person) -> None:
+    key = member.new_key()
+    task = {"type": "ImageToTextTask", "body": base64_of(draw(size=(120, 40)))}
+    asked = {"clientKey": key, "task": task}
+    url = f"{member.site.url}/createTask"
+    task_id = httpx.post(url, json=asked, trust_env=False).json()["taskId"]
+    member.call()
+    rows = member.get(f"/console/calls.json?id={task_id}").json()
+    assert [row["dialect"] for row in rows] == ["createtask"]
+    assert member.site.member().get(f"/console/calls.json?id={task_id}").json() == []
+
+
+def test_a_wrong_code_leaves_the_ledger_that_can_be_read_on(member: Person) -> None:
+    member.new_key()
+    for _ in range(51):
+        member.call()
+    page = member.post("/console/balance/redeem", {"code": "X"})
+    older = re.search(r'href="([^"]+)" rel="next"', page.text)[1].replace("&amp;", "&")
+    assert "grant" in member.get(older).text.lower()
+
+
+def test_who_chose_no_time_zone_has_the_browsers(site: Site, member: Person) -> None:
+    site.parts.accounts.create("made@example.com", PASSWORD)
+    made = site.visitor()
+    form = {"email": "made@example.com", "password": PASSWORD, "time_zone": "Asia/Shanghai"}
+    for zone in ("Asia/Shanghai", "Europe/Paris"):
+        made.post("/login", form | {"time_zone": zone}, at="/login")
+        assert "<option selected>Asia/Shanghai</option>" in made.get("/console/settings").text
+        made.post("/logout", {})
+
+
+def test_an_administrator_makes_an_account(site: Site) -> None:
+    admin, email = site.administrator(), "new@example.com"
+    assert admin.post("/admin/users", {"email": email, "password": "short"}).status_code == 400
+    page = admin.post("/admin/users", {"email": "no address", "password": PASSWORD})
+    assert page.status_code == 400
+    assert 'value="no address"' in page.text
+    made = admin.post("/admin/users", {"email": email, "password": PASSWORD})
+    assert "The account is made." in admin.get(made.headers["location"]).text
+    assert f"{email}" in admin.get("/admin/audit").text
+    entered = site.visitor().post("/login", {"email": email, "password": PASSWORD}, at="/login")
+    assert entered.headers["location"] == "/console"
+    refused = site.member().post("/admin/users", {"email": "x@example.com", "password": PASSWORD})
+    assert refused.status_code == 404
+
+
+def test_who_is_logged_out_comes_back_to_the_administration(site: Site) -> None:
+    assert site.visitor().get("/admin/types").headers["location"] == "/login?next=%2Fadmin%2Ftypes"
+    assert site.member().get("/admin/types").status_code == 404
 
 
 def test_the_call_log_filters_pages_and_exports(member: Person) -> None:

@@ -63,7 +63,7 @@ def filled(path: str, victim: Person) -> str:
     )
 
 
-def test_a_stranger_is_sent_to_the_log_in_and_administration_is_not_there(site: Site, member, pages) -> None:
+def test_a_stranger_is_sent_to_the_log_in(site: Site, member, pages) -> None:
     member.new_key()
     member.call()
     visitor = site.visitor()
@@ -73,10 +73,8 @@ def test_a_stranger_is_sent_to_the_log_in_and_administration_is_not_there(site: 
             continue
         body = {"csrf": token} if method == "POST" else None
         response = visitor.client.request(method, filled(path, member), data=body)
-        expected = 404 if path.startswith("/admin") else 303
-        assert response.status_code == expected, (method, path)
-        if expected == 303:
-            assert response.headers["location"].startswith("/login"), (method, path)
+        assert response.status_code == 303, (method, path)
+        assert response.headers["location"].startswith("/login"), (method, path)
 
 
 def test_what_belongs_to_another_tenant_is_not_found(site: Site, pages) -> None:

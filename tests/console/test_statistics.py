@@ -87,7 +87,7 @@ def test_the_top_of_a_chart_is_round_and_not_far_above(value) -> None:
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), min_size=1, max_size=90))
 def test_bars_stay_inside_the_drawing(days) -> None:
     series = [Series("a", "", [a for a, _ in days]), Series("b", "bad", [b for _, b in days])]
-    chart = Chart("calls", [str(n) for n in range(len(days))], series, str)
+    chart = Chart("calls", [str(n) for n in range(len(days))], series, str, empty=10)
     for x, y, width, height, _, _ in chart.bars():
         assert 54 <= x <= x + width <= chart.width
         assert 8.9 <= y <= y + height <= 157.2
@@ -95,7 +95,7 @@ def test_bars_stay_inside_the_drawing(days) -> None:
 
 
 def test_a_line_is_broken_where_nothing_was_measured() -> None:
-    chart = Chart("ms", list("abcd"), [Series("p50", "", [1, None, 2, 3])], str)
+    chart = Chart("ms", list("abcd"), [Series("p50", "", [1, None, 2, 3])], str, empty=10)
     ((_, path, dots),) = chart.lines()
     assert path.count("M") == 2
     assert len(dots) == 3
@@ -103,5 +103,5 @@ def test_a_line_is_broken_where_nothing_was_measured() -> None:
 
 @pytest.mark.parametrize("values", [[], [0, 0]])
 def test_an_empty_chart_has_a_scale_all_the_same(values) -> None:
-    chart = Chart("none", ["a"] * len(values), [Series("a", "", values)], str)
-    assert chart.top == 1
+    chart = Chart("none", ["a"] * len(values), [Series("a", "", values)], str, empty=10)
+    assert chart.top == chart.peak == 10

@@ -51,8 +51,8 @@ def main() -> None:
     try:
         app()
     except (Failure, Refusal) as refusal:
-        if "--json" in sys.argv and isinstance(refusal, Refusal):
-            facts = {"code": refusal.code, "message": str(refusal)}
+        if "--json" in sys.argv:
+            facts = {"code": getattr(refusal, "code", "failure"), "message": str(refusal)}
             print_json({"error": facts | {"confidence": getattr(refusal, "confidence", None)}})
         print(f"legible: {refusal}", file=sys.stderr)
         sys.exit(1)

@@ -88,7 +88,7 @@ def list_(data: Data = None, database: DatabaseUrl = None, as_json: Json = False
                 "administrator" if row.is_admin else "user",
                 yuan(row.balance_micros),
                 rate(row.rate_per_second),
-                "enabled" if row.is_enabled else "disabled",
+                "deleted" if row.is_deleted else "enabled" if row.is_enabled else "disabled",
                 when(row.created_ms),
             )
             for row in rows

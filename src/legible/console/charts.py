@@ -19,23 +19,25 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`labels` are the days' names, `show` writes a value for people, `width` is in units of the drawing."""
+    """`labels` are the days' names, `show` writes a value for people, `width` is in units of the drawing.
+    Where there is nothing to draw, the axis goes up to `empty`."""
 
     title: str
     labels: Sequence[str]
     series: Sequence[Series]
     show: Callable[[float], str]
+    empty: float
     width: int = 460
 
     @property
     def top(self) -> float:
         """A round number over everything that is stacked in a day."""
-        return round_up(max((sum(v or 0 for v in day) for day in self._by_day()), default=0))
+        return round_up(max((sum(v or 0 for v in day) for day in self._by_day()), default=0)) or self.empty
 
     @property
     def peak(self) -> float:
         """A round number over every single value."""
-        return round_up(max((v or 0 for row in self.series for v in row.values), default=0))
+        return round_up(max((v or 0 for row in self.series for v in row.values), default=0)) or self.empty
 
     def _by_day(self) -> list[tuple[float | None, ...]]:
         return list(zip(*(row.values for row in self.series), strict=True))
@@ -94,8 +96,8 @@ class Chart:
 
 
 def round_up(value: float) -> float:
-    """The next of 1, 2, 5, 10, 20, 50, ... (and smaller ones); 1 for nothing."""
+    """The next of 1, 2, 5, 10, 20, 50, ... (and smaller ones); 0 for nothing."""
     if value <= 0:
-        return 1.0
+        return 0.0
     unit = 10.0 ** floor(log10(value))
     return next(unit * step for step in (1, 2, 5, 10) if unit * step >= value * 0.999999)

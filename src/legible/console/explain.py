@@ -90,8 +90,14 @@ EXPLANATIONS = {
     ),
     "rate_limited": Explanation(
         mark("Too many calls"),
-        mark("The key made more calls within a second than it may."),
-        mark("Wait as long as Retry-After says. An administrator can raise the limit."),
+        mark(
+            "All keys of the account together, or this key by a rate of its own, made more calls than "
+            "they may."
+        ),
+        mark(
+            "Wait as long as Retry-After says. A key's own rate is under Keys; an administrator can raise "
+            "the account's."
+        ),
     ),
     "not_found": Explanation(
         mark("Not found"),

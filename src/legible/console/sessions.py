@@ -5,7 +5,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from legible.clock import now_ms
@@ -66,6 +66,11 @@ def start(session: Session, account_id: int, *, address: str, browser: str) -> s
     return cookie
 
 
+def is_alive() -> ColumnElement[bool]:
+    """That a session has not ended by its age: its row may still be there."""
+    return WebSession.created_ms > now_ms() - LIFETIME_MS
+
+
 def find(session: Session, cookie: str) -> tuple[Person, int] | None:
     """Who has this cookie, and when they were last seen; None for an ended session or a disabled account."""
     row = session.execute(
@@ -74,7 +79,7 @@ def find(session: Session, cookie: str) -> tuple[Person, int] | None:
         .outerjoin(Preference, Preference.account_id == Account.id)
         .where(
             WebSession.sha256 == digest(cookie),
-            WebSession.created_ms > now_ms() - LIFETIME_MS,
+            is_alive(),
             Account.is_enabled,
         )
     ).one_or_none()

@@ -147,7 +147,7 @@ class Visit:
         query: dict[str, object] = {**self.request.query_params, **changes}
         kept = {name: value for name, value in query.items() if value not in (None, "")}
         kept.pop("done", None)
-        return self.request.url.path + (f"?{urlencode(kept)}" if kept else "")
+        return self._page_path() + (f"?{urlencode(kept)}" if kept else "")
 
     def _page_path(self) -> str:
         """Where this page can be read again: for a form's answer, the page that the form is on."""
@@ -237,11 +237,11 @@ def member(visit: VisitDep) -> MemberVisit:
 MemberDep = Annotated[MemberVisit, Depends(member)]
 
 
-def administrator(visit: VisitDep) -> MemberVisit:
-    """For everybody else the page is not there."""
-    if visit.person is None or not visit.person.is_admin:
+def administrator(visit: MemberDep) -> MemberVisit:
+    """For other members the page is not there."""
+    if not visit.person.is_admin:
         raise HTTPException(404)
-    return MemberVisit(visit.request, visit.console, visit.person, visit.cookie, visit.is_new)
+    return visit
 
 
 AdminDep = Annotated[MemberVisit, Depends(administrator)]

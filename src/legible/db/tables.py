@@ -138,6 +138,9 @@ class Entry(Base):
     created_ms: Mapped[int] = mapped_column(BigInteger)
 
 
+TASK = "task:"
+
+
 class StoredReply(Base):
     """A reply that is kept 24 hours: a charged one for replay byte for byte, or that of a task for polling.
 

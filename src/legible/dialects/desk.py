@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from legible.accounts import Caller
 from legible.clock import now_ms
+from legible.db.tables import TASK
 from legible.dialects.edge import (
     Body,
     client_address,
@@ -32,7 +33,6 @@ from legible.tasks import Kind, Task
 
 log = structlog.get_logger()
 
-TASK = "task:"
 # A task that is still running so long after its recognition must have ended was left by a server that was
 # killed.
 GRACE_SECONDS = 30.0

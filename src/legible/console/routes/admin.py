@@ -13,7 +13,7 @@ from legible.console.kinds import KINDS, known
 from legible.console.routes.entrance import FIELD_ERRORS
 from legible.console.web import AdminDep, Form, FormDep, MemberVisit
 from legible.db.session import storable
-from legible.db.tables import Account, ApiKey, AuditEvent, Call, Entry, TopUpCode
+from legible.db.tables import NOBODY, Account, ApiKey, AuditEvent, Call, Entry, TopUpCode
 from legible.errors import InsufficientCredit, InvalidField, NotAllowed
 from legible.prices import PricedType
 from legible.settings import MAX_RATE
@@ -29,6 +29,7 @@ ERRORS = {
     "reason": mark("Write why: the user sees it in the ledger."),
     "rate": mark("Write a whole number from 0 (no limit) to 1,000,000, or nothing."),
     "password": FIELD_ERRORS["password"],
+    "email": FIELD_ERRORS["email"],
     "self": mark("You cannot freeze or demote yourself."),
     "last": mark("An enabled administrator must stay."),
     "code_amount": mark("Write an amount in yuan, like 10 or 0.5."),
@@ -41,6 +42,7 @@ ERRORS = {
     "kind": mark("Choose a kind."),
 }
 ACTIONS = {
+    "add": mark("Made an account"),
     "top-up": mark("Top-up"),
     "correction": mark("Correction"),
     "freeze": mark("Froze the account"),
@@ -84,6 +86,17 @@ def note(visit: MemberVisit, action: str, subject: str, **detail: object) -> Aud
 
 @router.get("")
 def users(visit: AdminDep, search: str = "", before: int = 2**62) -> Response:
+    return _users(visit, search, before)
+
+
+def _users(
+    visit: MemberVisit,
+    search: str = "",
+    before: int = 2**62,
+    status: int = 200,
+    error: str = "",
+    form: Form | None = None,
+) -> Response:
     query = (
         select(Account)
         .where(Account.id < min(before, 2**62))
@@ -97,14 +110,31 @@ def users(visit: AdminDep, search: str = "", before: int = 2**62) -> Response:
         more = len(rows) > PAGE_SIZE
         return visit.page(
             "admin/users.html",
+            status,
             here="users",
+            field=error,
+            error=ERRORS.get(error),
+            form=form or Form(),
             users=rows[:PAGE_SIZE],
             search=search,
             older=visit.link(before=rows[PAGE_SIZE - 1].id) if more else None,
             newer=visit.link(before=None) if before < 2**62 else None,
-            total=session.scalar(select(func.count(Account.id))),
+            total=session.scalar(
+                select(func.count(Account.id)).where(Account.email.not_like(NOBODY.format("%")))
+            ),
             balances=int(session.scalar(select(func.sum(Account.balance_micros))) or 0),
         )
+
+
+@router.post("/users")
+def add_user(visit: AdminDep, form: FormDep) -> Response:
+    """An account made by hand, with the free quota."""
+    try:
+        event = note(visit, "add", form["email"][:254])
+        account = visit.console.accounts.create(form["email"], form["password"], event=event)
+    except InvalidField as refusal:
+        return _users(visit, status=400, error=refusal.field, form=form)
+    return _back(visit, account.id, "user-added")
 
 
 @router.get("/users/{account_id}")

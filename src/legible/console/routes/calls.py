@@ -32,10 +32,13 @@ IMAGE_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8": "image/jpeg", b"GIF8": "ima
 
 
 def _filter(visit: MemberVisit) -> CallFilter:
-    """The filter that the address asks for; what cannot be understood is left out."""
+    """The filter that the address asks for; what cannot be understood is left out. What is no log id may be a
+    trace id, or a task's."""
     query = {name: storable(value) for name, value in visit.request.query_params.items()}
     reference = query.get("id", "").strip()[:100]
     is_log_id = LOG_ID.fullmatch(reference.upper()) is not None
+    log = CallLog(visit.console.database)
+    trace_id = None if is_log_id else log.trace_of_task(visit.person.id, reference) or reference or None
     return CallFilter(
         from_ms=_day_ms(visit, query.get("from", "")),
         until_ms=_day_ms(visit, query.get("until", ""), days=1),
@@ -44,7 +47,7 @@ def _filter(visit: MemberVisit) -> CallFilter:
         dialect=query.get("dialect", "")[:20] or None,
         key_id=_small_number(query.get("key", "")),
         log_id=reference.upper() if is_log_id else None,
-        trace_id=reference if reference and not is_log_id else None,
+        trace_id=trace_id,
         at_least_ms=_small_number(query.get("slower", "")),
     )
 
@@ -199,6 +202,9 @@ def kept_image(visit: MemberDep, reference: str, place: Annotated[int, Path(ge=0
 
 @router.post("/{reference}/wrong")
 def report_wrong(visit: MemberDep, form: FormDep, reference: str, request: Request) -> Response:
-    call = _find(visit, reference)
-    CallLog(visit.console.database).report_wrong(call.id, form["expected"])
-    return visit.redirect(f"/console/calls/{call.log_id}", "reported")
+    call, log = _find(visit, reference), CallLog(visit.console.database)
+    if form["withdraw"]:
+        log.withdraw_report(call.id)
+    else:
+        log.report_wrong(call.id, form["expected"])
+    return visit.redirect(f"/console/calls/{call.log_id}", "withdrawn" if form["withdraw"] else "reported")

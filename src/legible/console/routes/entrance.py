@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from legible.console import sessions
@@ -60,7 +61,7 @@ def log_in(visit: VisitDep, form: FormDep) -> Response:
             error = FROZEN if refusal.reason == "account_disabled" else WRONG
         else:
             visit.console.attempts.forget(LOG_IN_BY_EMAIL, _from_there(visit, form["email"]))
-            return _enter(visit, account.id, _next(form["next"]))
+            return _enter(visit, form, account.id)
     status = 429 if error == TOO_OFTEN else 400
     return visit.page("login.html", status, next=form["next"], email=form["email"], error=error)
 
@@ -79,12 +80,16 @@ def _from_there(visit: Visit, email: str) -> str:
     return f"{email[:254]} from {whose(visit.address)}"
 
 
-def _enter(visit: Visit, account_id: int, target: str, done: str | None = None) -> Response:
-    """A fresh cookie at every log-in, so that one planted before is worth nothing."""
+def _enter(visit: Visit, form: Form, account_id: int, done: str | None = None) -> Response:
+    """A fresh cookie at every log-in, so that one planted before is worth nothing. Who has chosen no time
+    zone has the browser's."""
     browser = visit.request.headers.get("user-agent", "")
+    chosen = select(Preference.time_zone).where(Preference.account_id == account_id)
     with visit.console.database.write() as session:
         cookie = sessions.start(session, account_id, address=visit.address, browser=browser)
-    response = visit.redirect(target, done)
+        if form["time_zone"] in zone_names() and session.scalar(chosen) is None:
+            prefer(session, account_id, time_zone=form["time_zone"])
+    response = visit.redirect(_next(form["next"]), done)
     visit.set_cookie(response, sessions.COOKIE, cookie, sessions.LIFETIME_MS // 1000)
     response.delete_cookie(sessions.VISIT_COOKIE, path="/")
     return response
@@ -119,11 +124,10 @@ def sign_up(visit: VisitDep, form: FormDep) -> Response:
         account = visit.console.accounts.create(form["email"], form["password"])
     except InvalidField as refusal:
         return _sign_up_form(visit, form, 400, refusal.field, FIELD_ERRORS[refusal.field])
-    zone = form["time_zone"] if form["time_zone"] in zone_names() else None
     with visit.console.database.write() as session:
-        prefer(session, account.id, language=visit.language, time_zone=zone)
+        prefer(session, account.id, language=visit.language)
     welcome = "welcome" if visit.console.settings.free_quota_micros else "welcome-empty"
-    return _enter(visit, account.id, _next(form["next"]), welcome)
+    return _enter(visit, form, account.id, welcome)
 
 
 def prefer(session: Session, account_id: int, **values: object) -> None:

@@ -13,6 +13,7 @@ from legible.console.formats import money
 from legible.console.statistics import Statistics, Sums, today
 from legible.console.web import MemberDep, MemberVisit
 from legible.db.tables import ApiKey, Call, Entry
+from legible.money import MICROS
 
 router = APIRouter()
 
@@ -87,6 +88,5 @@ def _charts(visit: MemberVisit, month: Statistics) -> list[Chart]:
 def daily_chart(title: str, name: str, days: list[tuple[date, Sums]]) -> Chart:
     """Spend by day."""
     labels = [f"{day:%m-%d}" for day, _ in days]
-    return Chart(
-        title, labels, [Series(name, "", [sums.spent_micros for _, sums in days])], lambda v: money(round(v))
-    )
+    series = [Series(name, "", [sums.spent_micros for _, sums in days])]
+    return Chart(title, labels, series, lambda v: money(round(v)), empty=MICROS / 100)

@@ -42,7 +42,9 @@ def settings_page(visit: MemberDep) -> Response:
 
 def _page(visit: MemberVisit, status: int = 200, field: str = "", error: str = "") -> Response:
     mine = (
-        select(WebSession).where(WebSession.account_id == visit.person.id).order_by(WebSession.seen_ms.desc())
+        select(WebSession)
+        .where(WebSession.account_id == visit.person.id, sessions.is_alive())
+        .order_by(WebSession.seen_ms.desc())
     )
     kept = (
         select(func.count())

@@ -54,7 +54,7 @@ def _calls(visit: MemberVisit, found: Statistics) -> Chart:
         Series(visit.translate("Refused"), "bad", [row.refused for row in rows]),
     ]
     labels = _labels({**found.days})
-    return Chart(visit.translate(CALLS), labels, series, number, width=960)
+    return Chart(visit.translate(CALLS), labels, series, number, empty=10, width=960)
 
 
 def _durations(visit: MemberVisit, found: Statistics) -> Chart:
@@ -64,4 +64,4 @@ def _durations(visit: MemberVisit, found: Statistics) -> Chart:
         Series("p95", "second", [row.percentile(0.95) for row in rows]),
         Series("p99", "third", [row.percentile(0.99) for row in rows]),
     ]
-    return Chart(visit.translate(DURATIONS), _labels({**found.days}), series, milliseconds)
+    return Chart(visit.translate(DURATIONS), _labels({**found.days}), series, milliseconds, empty=100)

@@ -21,6 +21,7 @@ WORDS = {
     "no_key": mark("Paste a key first, or take a trial key."),
     "not_image": mark("That is no picture. PNG, JPEG, GIF, BMP and WebP are read."),
     "too_large": mark("That picture is larger than this server accepts."),
+    "reload": mark("This page is out of date: load it again. Nothing was called."),
     "offline": mark("The server does not answer. Check your connection and try again."),
     "milliseconds": mark("in the page"),
     "server": mark("on the server"),

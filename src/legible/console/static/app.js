@@ -55,10 +55,10 @@ async function copy(button) {
     isCopied = document.execCommand("copy");
     area.remove();
   }
-  if (!isCopied) return;
   const said = document.getElementById("said");
-  said.textContent = said.dataset.copied;
-  setTimeout(() => (said.textContent = ""), 1500);
+  said.textContent = isCopied ? said.dataset.copied : said.dataset.notCopied;
+  setTimeout(() => (said.textContent = ""), isCopied ? 1500 : 6000);
+  if (!isCopied) return;
   button.querySelector(".icon")?.classList.add("good");
   setTimeout(() => button.querySelector(".icon")?.classList.remove("good"), 1500);
 }

@@ -8,7 +8,8 @@ const { accounts, good, bad, broken, offline } = at("ledger").dataset;
 async function step(path, fields) {
   const body = new URLSearchParams(fields);
   const response = await fetch(path, { method: "POST", body, headers: { "x-csrf-token": csrf() } });
-  if (!response.ok) throw new Error(broken);
+  if (response.redirected) location.assign("/login?next=/admin/ledger"); // the session is over
+  if (!response.ok || response.redirected) throw new Error(broken);
   return response.json();
 }
 

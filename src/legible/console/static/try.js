@@ -39,6 +39,7 @@ function pressSample(sample) {
 }
 
 async function chooseFiles(files) {
+  if (at("run").disabled) return;
   if (!(await choose(files, choosing()))) return;
   pressSample(null);
   if (!state.sample) return;
@@ -224,7 +225,7 @@ async function useKey() {
     method: "POST", headers: { "x-csrf-token": csrf(), "content-type": "application/x-www-form-urlencoded" }, body: "",
   });
   if (response.redirected) location.assign("/login?next=/console/try"); // the session is over
-  if (!response.ok || response.redirected) return null;
+  if (!response.ok || response.redirected) throw new Error(words.reload);
   const { name, key } = await response.json();
   rememberKey(name, key);
   showKeys(key);
@@ -239,9 +240,15 @@ function showKeys(chosen) {
   at("paste-field").hidden = select.value !== "paste";
 }
 
+function isBusy(yes) {
+  at("run").disabled = yes;
+  for (const id of ["kinds", "samples", "drop", "dialect", "needed", "more-options"]) at(id).inert = yes;
+}
+
 async function run() {
   if (!state.images.length) return say(words.no_image);
-  at("run").disabled = true;
+  // What is shown must be what was asked: until it is answered, nothing else can be chosen.
+  isBusy(true);
   at("result").hidden = true;
   say(words.running);
   try {
@@ -249,10 +256,10 @@ async function run() {
     if (!key) return say(words.no_key);
     await call(key);
     say("");
-  } catch {
-    say(words.offline);
+  } catch (error) {
+    say(error.message === words.reload ? words.reload : words.offline);
   } finally {
-    at("run").disabled = false;
+    isBusy(false);
   }
 }
 
@@ -266,7 +273,7 @@ async function call(key) {
   const reply = await response.json();
   const milliseconds = performance.now() - started;
   // createTask says it in the body; its other refusals of a key leave the key as it is.
-  const isGone = response.status === 401 || reply.errorCode === "ERROR_KEY_DOES_NOT_EXIST";
+  const isGone = response.status === 401 || reply.code === 401 || reply.errorCode === "ERROR_KEY_DOES_NOT_EXIST";
   if (isGone && knownKeys().some((known) => known.key === key)) {
     forgetKey(key); // expired or revoked
     showKeys();
@@ -290,8 +297,8 @@ async function showAnswer(answer, reply, status, milliseconds) {
   at("facts").replaceChildren(...facts.flatMap(fact));
   if (!answer.reference) return;
   // The log knows what it cost, whatever the dialect told.
-  const response = await fetch(`/console/calls/${encodeURIComponent(answer.reference)}.json`);
-  if (!response.ok) return;
+  const response = await fetch(`/console/calls/${encodeURIComponent(answer.reference)}.json`).catch(() => null);
+  if (!response?.ok || response.redirected) return;
   const row = await response.json();
   facts.push([words.server, `${row.duration_ms} ms`], [words.cost, money(row.cost_micros)], [words.balance, money(row.balance_now_micros)]);
   if (row.confidence != null) facts.unshift([words.confidence, `${(100 * row.confidence).toFixed(1)}%`]);
