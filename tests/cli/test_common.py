@@ -81,6 +81,9 @@ def test_a_database_of_a_newer_version_is_left_as_it_is(legible: Legible, tmp_pa
 def test_a_setting_that_is_wrong_is_named(bare: Legible) -> None:
     ran = bare("types", LEGIBLE_PORT="99999")
     assert (ran.code, "LEGIBLE_PORT" in ran.err) == (1, True)
+    for command in ("types", "doctor"):
+        error = bare(command, "--json", LEGIBLE_PORT="99999").json["error"]
+        assert (error["code"], "LEGIBLE_PORT" in error["message"]) == ("failure", True)
 
 
 def test_the_folder_on_the_command_line_comes_before_the_database_of_the_environment(

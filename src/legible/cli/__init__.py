@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from legible.cli import assess, calls, db, doctor, key, ledger, read, serve, types, user
-from legible.cli.common import Failure, print_json
+from legible.cli.common import Failure, Found, print_json
 from legible.errors import Refusal
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     try:
         app()
     except (Failure, Refusal) as refusal:
-        if "--json" in sys.argv:
+        if "--json" in sys.argv and not isinstance(refusal, Found):
             facts = {"code": getattr(refusal, "code", "failure"), "message": str(refusal)}
             print_json({"error": facts | {"confidence": getattr(refusal, "confidence", None)}})
         print(f"legible: {refusal}", file=sys.stderr)

@@ -104,12 +104,12 @@ def assess(
     readings = asyncio.run(
         read_all(pictures, lambda picture: Task(kind, (_bytes(picture.file),), options, threshold))
     )
+    if output is not None:
+        write_page(folder, readings, output)
     if as_json:
         print_json(as_facts(readings))
     else:
         tell(folder, readings)
-    if output is not None:
-        write_page(folder, readings, output)
 
 
 def _is_about_tiles(kind: Kind, question: str | None) -> bool:

@@ -46,6 +46,10 @@ class Failure(Exception):  # noqa: N818 - as a refusal, this is an answer
     """A command cannot do what was asked; the message is one sentence that says what to do."""
 
 
+class Found(Failure):
+    """What a check found is wrong: all that it printed, JSON or not, says so already."""
+
+
 def settings(data: Path | None = None, database: str | None = None, **knobs: object) -> Settings:
     """The settings of the environment, under what the command line says; a knob that is None was not said."""
     said = {name: value for name, value in knobs.items() if value is not None}

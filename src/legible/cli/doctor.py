@@ -13,6 +13,7 @@ from legible.cli.common import (
     Data,
     DatabaseUrl,
     Failure,
+    Found,
     Json,
     how_to_install,
     is_there,
@@ -48,7 +49,7 @@ def doctor(data: Data = None, database: DatabaseUrl = None, as_json: Json = Fals
         )
     wrong = [each.what for each in findings if not each.ok]
     if wrong:
-        raise Failure(f"Not in order: {', '.join(wrong)}.")
+        raise Found(f"Not in order: {', '.join(wrong)}.")
 
 
 def examine(chosen: Settings) -> Iterator[Finding]:

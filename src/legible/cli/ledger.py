@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from legible.cli.common import Data, DatabaseUrl, Failure, Json, open_database, print_json
+from legible.cli.common import Data, DatabaseUrl, Found, Json, open_database, print_json
 
 app = typer.Typer(help="Whether the books are right.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def check(data: Data = None, database: DatabaseUrl = None, as_json: Json = False
         print(f"Checked {audit.accounts} accounts, {audit.entries} entries and {audit.calls} calls.")
         print("\n".join(audit.problems) or "Everything adds up.")
     if audit.problems:
-        raise Failure(
+        raise Found(
             f"The books are wrong in {len(audit.problems)} places: "
             "keep a copy of the database before anything else."
         )
