@@ -329,8 +329,8 @@ async def _broken(request: HttpRequest, _: Exception) -> Response:
     path, trace_id = request.url.path, request.state.trace_id
     if path.startswith("/captcha"):
         return acedata.broken(trace_id)
-    if path in createtask.PATHS:
-        return createtask.broken(trace_id)
+    if path in (*createtask.PATHS, *createtask.NO_METHODS, createtask.IN_PHP, createtask.RES_PHP):
+        return createtask.broken(request, trace_id)
     if path.startswith("/api/"):
         return captchaapi.broken(request.app.state.parts.settings.captchaapi_always_200, trace_id)
     return v1.problem(request, Broken())

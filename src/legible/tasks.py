@@ -50,10 +50,11 @@ class GridOptions:
 @dataclass(frozen=True, slots=True)
 class ClickOptions:
     """`question` in English or Chinese; `anchors` are encoded example pictures, for questions that speak of
-    a sample."""
+    a sample. `place_only`: which of several pictures fit is no answer that the caller can use."""
 
     question: str
     anchors: tuple[bytes, ...] = ()
+    place_only: bool = False
 
 
 Options = TextOptions | ArithmeticOptions | SliderOptions | GridOptions | ClickOptions

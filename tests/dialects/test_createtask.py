@@ -233,6 +233,8 @@ def test_no_url_is_called_back(service: Service, picture: str) -> None:
     assert body["errorDescription"].startswith(
         "callbackUrl: got 'https://example.com/done'; allowed: nothing: no URL is called from here"
     )
+    body = create(service, {"type": "RecaptchaV2TaskProxyless"}, callbackUrl="https://example.com/done")
+    assert body["errorCode"] == "ERROR_TASK_NOT_SUPPORTED"
 
 
 @pytest.mark.parametrize(
@@ -385,6 +387,17 @@ def test_a_report_is_kept_with_its_call(service: Service, picture: str, path: st
     assert service.client.get(path).json()["errorCode"] == "ERROR_NO_SUCH_METHOD"
 
 
+def test_the_tasks_of_another_dialect_are_not_found(service: Service, picture: str) -> None:
+    headers = {"authorization": f"Bearer {service.key}"}
+    url = "/captcha/recognition/image2text"
+    asked = service.client.post(url, json={"image": picture, "async": True}, headers=headers).json()
+    body = post(service, "/getTaskResult", {"clientKey": service.key, "taskId": asked["task_id"]})
+    assert body["errorCode"] == "ERROR_NO_SUCH_CAPCHA_ID"
+    task_id = create(service, text_task(picture))["taskId"]
+    reply = service.client.post("/captcha/tasks", json={"task_id": task_id}, headers=headers)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "bad_request")
+
+
 def test_coordinates_are_polled_for(every_kind: Service, picture: str) -> None:
     task = {"type": "CoordinatesTask", "body": picture, "minClicks": 1, "imgInstructions": picture}
     created = create(every_kind, task | {"comment": "the odd one"})
@@ -392,6 +405,7 @@ def test_coordinates_are_polled_for(every_kind: Service, picture: str) -> None:
     assert poll(every_kind, created["taskId"])["solution"]["coordinates"] == [{"x": 60, "y": 20}]
     assert isinstance(seen[-1].options, ClickOptions)
     assert len(seen[-1].options.anchors) == 1
+    assert seen[-1].options.place_only
     both = solved(every_kind, task | {"comment": "both"})
     assert both["coordinates"] == [{"x": 60, "y": 20}, {"x": 100, "y": 30}]
     assert create(every_kind, task)["errorDescription"].startswith("task.comment: got nothing")

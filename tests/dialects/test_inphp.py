@@ -150,7 +150,24 @@ def test_a_sum_a_grid_and_points_have_their_own_fields(every_kind: Service, pict
     assert ask(every_kind, line, json="1") == (
         '{"status":1,"request":[{"x":"44","y":"32"},{"x":"9","y":"8"}]}'
     )
-    assert seen[-1].options == ClickOptions("click on the cats", (base64.b64decode(picture),))
+    example = base64.b64decode(picture)
+    assert seen[-1].options == ClickOptions("click on the cats", (example,), place_only=True)
+
+
+def test_tasks_of_createtask_are_told_where_there_are_words_for_them(
+    every_kind: Service, picture: str
+) -> None:
+    def polled(**task: Any) -> str:
+        asked = {"clientKey": every_kind.key, "softId": 1, "task": task}
+        task_id = every_kind.client.post("/createTask", json=asked).json()["taskId"]
+        while "CAPCHA_NOT_READY" in (said := ask(every_kind, id=task_id)):
+            time.sleep(0.02)
+        return said
+
+    pairs = polled(type="ImageToCoordinatesTask", body=picture, comment="both")
+    assert pairs == "OK|coordinates:x=44,y=32;x=9,y=8"
+    other = polled(type="HCaptchaClassification", queries=[picture], question="the odd one")
+    assert other == "ERROR_WRONG_CAPTCHA_ID"
 
 
 def test_a_grid_with_nothing_right_says_so(start: Start) -> None:

@@ -14,6 +14,15 @@ WALK = settings(
 )
 
 
+@pytest.mark.parametrize("dialect", ["acedata", "captchaapi", "createtask", "v1"])
+def test_a_document_says_how_a_key_is_sent(service: Service, dialect: str) -> None:
+    document = service.client.get(f"/openapi/{dialect}.json").json()
+    known = document["components"]["securitySchemes"]
+    operations = [each for methods in document["paths"].values() for each in methods.values()]
+    named = {name for each in operations for way in each.get("security", []) for name in way}
+    assert named <= known.keys()
+
+
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
 @pytest.mark.parametrize("dialect", ["acedata", "captchaapi", "createtask", "v1"])
 def test_no_request_finds_a_bug(service: Service, dialect: str, mode: GenerationMode) -> None:

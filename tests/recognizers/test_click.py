@@ -29,7 +29,7 @@ from legible.recognizers.click.scene import likeliest
 from legible.recognizers.click.tiles import decode_tiles, tile_nouns
 from legible.recognizers.click.together import Joint, likeness, together, usual
 from legible.recognizers.click.wordings import Rule
-from legible.tasks import ClickAnswer, ClickOptions, Kind, Task
+from legible.tasks import ClickAnswer, ClickOptions, ImageLimits, Kind, Task
 
 SAMPLES = Path(__file__).parent / "samples" / "click"
 LABELS: list[dict[str, Any]] = json.loads((SAMPLES / "labels.json").read_text())
@@ -389,6 +389,27 @@ def test_likeness_is_of_what_is_not_common_to_all() -> None:
     assert alike[0, 1] == pytest.approx(1, abs=1e-3)
     assert alike[0, 2] < alike[0, 1]
     assert isinstance(together(np.zeros(3, np.float32), alike), Joint)
+
+
+@pytest.mark.parametrize(
+    "question", ["each image containing a bus", "click on all entities similar to the following pattern"]
+)
+def test_who_can_use_only_a_place_is_told_what_to_ask(question) -> None:
+    task = Task(Kind.CLICK, (plain(64, 64),), ClickOptions(question, place_only=True))
+    with pytest.raises(InvalidField, match=r"question: got .* of one picture; allowed: .* place in the pic"):
+        recognize(task)
+
+
+def test_pictures_are_not_too_large_in_all() -> None:
+    limits, large = ImageLimits(max_pixels=4096), plain(64, 64)
+    task = Task(Kind.CLICK, (large,) * 3, ClickOptions("each image containing a bus"), limits=limits)
+    with pytest.raises(
+        InvalidImage, match="images: got 3 pictures of 12288 pixels in all; allowed: at most 8"
+    ):
+        recognize(task)
+    options = ClickOptions("click on all entities similar to the following pattern", (large,) * 3)
+    with pytest.raises(InvalidImage, match="anchors: got 3 pictures of 12288 pixels in all"):
+        recognize(Task(Kind.CLICK, (plain(32, 32),) * 3, options, limits=limits))
 
 
 def test_what_a_sample_shows_is_found_among_tiles() -> None:

@@ -102,9 +102,9 @@ def grid_options(question: str, top: int | None, *, field: str = "question") -> 
     return GridOptions(label, top)
 
 
-def click_options(question: str, anchors: tuple[bytes, ...]) -> ClickOptions:
+def click_options(question: str, anchors: tuple[bytes, ...], *, place_only: bool = False) -> ClickOptions:
     """The question as it can be kept in the call log beside its answer."""
-    return ClickOptions(storable(question), anchors)
+    return ClickOptions(storable(question), anchors, place_only)
 
 
 def grid_image(text: str, limits: ImageLimits, *, field: str = "image") -> bytes:

@@ -28,12 +28,13 @@ class Chapter:
 
 def document(chapter: Chapter) -> Document:
     """The OpenAPI document of one dialect."""
-    return get_openapi(
+    made = get_openapi(
         title=chapter.title,
         version=version("legible"),
         description=chapter.about,
         routes=chapter.router.routes,
     )
+    return _with_security(made, chapter.security)
 
 
 def whole_document(chapters: list[Chapter]) -> Document:

@@ -199,6 +199,8 @@ async def _poll(desk: Desk, request: HttpRequest, ask: Ask) -> Response:
     if not task_id:
         raise InvalidField("task_id", got="nothing", allowed=KNOWN_TASK.allowed)
     try:
+        if task_id.isdecimal():  # of another dialect
+            raise NotFound("there is no such task")
         reply = await desk.poll(caller.account_id, task_id)
     except NotFound:
         raise InvalidField("task_id", got=shown(task_id), allowed=KNOWN_TASK.allowed) from None

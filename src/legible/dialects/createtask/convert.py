@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from legible.dialects.createtask.schemas import (
     REQUESTS,
+    AnyRequest,
     AnyTask,
     ComplexImageTask,
     CoordinatesTask,
@@ -122,7 +123,7 @@ TILES = {100: 1, 300: 3, 450: 4}  # a side, by its pixels
 CHARSET_OF = {1: CHARSETS["digits"], 2: CHARSETS["letters"]}
 
 
-def request_of(asked: CreateTaskRequest[Named]) -> type[CreateTaskRequest[Any]]:
+def request_of(asked: AnyRequest[Named]) -> type[CreateTaskRequest[Any]]:
     """The request for that type of task; raises `NotOffered`, which says why."""
     if asked.task.type not in REQUESTS:
         raise NotOffered(
@@ -133,7 +134,7 @@ def request_of(asked: CreateTaskRequest[Named]) -> type[CreateTaskRequest[Any]]:
     return REQUESTS[asked.task.type]
 
 
-def polls(asked: CreateTaskRequest[Named]) -> bool:
+def polls(asked: AnyRequest[Named]) -> bool:
     """Whether the client asks /getTaskResult for the solution, and does not expect it at once."""
     return asked.soft_id is not None or asked.task.type in POLLED
 
@@ -156,10 +157,12 @@ def task_of(task: AnyTask, limits: ImageLimits, max_queries: int) -> Task:
             example = task.img_instructions
             anchors = (image_bytes(example, limits, field="task.imgInstructions"),) if example else ()
             image = image_bytes(task.body, limits, field="task.body")
-            return Task(Kind.CLICK, (image,), click_options(task.comment, anchors), task.confidence)
+            asked = click_options(task.comment, anchors, place_only=True)
+            return Task(Kind.CLICK, (image,), asked, task.confidence)
         case ImageToCoordinatesTask():
             image = image_bytes(task.body, limits, field="task.body")
-            return Task(Kind.CLICK, (image,), click_options(task.comment, ()), task.confidence)
+            asked = click_options(task.comment, (), place_only=True)
+            return Task(Kind.CLICK, (image,), asked, task.confidence)
         case ComplexImageTask():
             return _complex_task(task, limits)
         case VisionEngine():

@@ -48,6 +48,10 @@ GRID = {
     "confidence": "confidence",
 }
 NAMES = {"body": "body", "clientKey": "key", "taskId": "id"} | TEXT | GRID | CLICK
+NO_WORDS = {
+    "errorCode": "ERROR_NO_SUCH_CAPCHA_ID",
+    "errorDescription": "taskId: got a task that in.php does not make; allowed: ask /getTaskResult for it",
+}
 FIELD = re.compile(r"(?:task\.)?(\w+)")
 WHOLE, SWITCHES = re.compile(r"\d{1,9}"), ("phrase", "case", "math")
 # Where they have another word for a refusal, or clients try again only at this one.
@@ -182,19 +186,23 @@ def solved(reply: bytes, fields: Fields, *, with_price: bool = False) -> bytes:
     if kept["status"] != "ready":
         return to_json({"status": 0, "request": NOT_READY}) if wants_json(fields) else NOT_READY.encode()
     solution, price = _solution(kept["solution"]), kept["cost"]
+    if solution is None:
+        return _refused(NO_WORDS, fields)
     if wants_json(fields):
         return to_json({"status": 1, "request": solution} | ({"price": price} if with_price else {}))
     line = solution if isinstance(solution, str) else _coordinates(solution)
     return _said(f"{line}|{price}" if with_price else line, fields)
 
 
-def _solution(solution: Mapping[str, Any]) -> str | list[dict[str, str]]:
+def _solution(solution: Mapping[str, Any]) -> str | list[dict[str, str]] | None:
+    """None for that of a task which in.php has not."""
     if "coordinates" in solution:
-        return [{axis: str(point[axis]) for axis in ("x", "y")} for point in solution["coordinates"]]
+        points = (each if isinstance(each, list) else each.values() for each in solution["coordinates"])
+        return [{"x": str(x), "y": str(y)} for x, y in points]
     if "click" in solution:
         tiles = "/".join(map(str, solution["click"]))
         return f"click:{tiles}" if tiles else NOTHING_FITS
-    return str(solution["text"])
+    return str(solution["text"]) if "text" in solution else None
 
 
 def _coordinates(points: list[dict[str, str]]) -> str:

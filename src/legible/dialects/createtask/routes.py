@@ -15,6 +15,7 @@ from legible.calls import CallLog
 from legible.db.session import Database
 from legible.dialects.createtask import convert, inphp
 from legible.dialects.createtask.schemas import (
+    AnyRequest,
     AnyTask,
     Balance,
     BalanceRequest,
@@ -38,7 +39,7 @@ from legible.dialects.describe import (
 from legible.dialects.desk import Ask, Desk, Dialect, Types
 from legible.dialects.edge import Body, shown
 from legible.errors import BadRequest, Broken, InvalidField, NotFound, NotOffered, Refusal, WrongMethod
-from legible.journal import Receipt
+from legible.journal import Receipt, Reply
 from legible.pipeline import Request
 from legible.tasks import Answer
 
@@ -68,9 +69,13 @@ def _failure(refusal: Refusal, ask: Ask, _: Receipt | None) -> bytes:
     return convert.failure(refusal, ask.trace_id)
 
 
-def broken(trace_id: str) -> Response:
+def broken(request: HttpRequest, trace_id: str) -> Response:
     """The reply to a request that met a bug of ours."""
-    return _json(convert.failure(Broken(), trace_id))
+    reply = convert.failure(Broken(), trace_id)
+    if request.url.path not in (IN_PHP, RES_PHP):
+        return _json(reply)
+    fields = dict(request.query_params)
+    return _line(inphp.reported(reply, fields), fields)
 
 
 def _line(body: bytes, fields: inphp.Fields) -> Response:
@@ -143,7 +148,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
 
     async def create(ask: Ask) -> Response:
         try:
-            asked = ask.body.parse(CreateTaskRequest[Named])
+            asked = ask.body.parse(AnyRequest[Named])
             model = convert.request_of(asked)
         except BadRequest as refusal:
             return await desk.turn_down(WORDS, ask, [ask.body.text_of("clientKey")], refusal)
@@ -202,19 +207,24 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
             **_described(TaskResultRequest, Reported, REPORTED, UNKNOWN_TASK, UNAUTHENTICATED, BROKEN),
         )
 
+    async def polled(caller: Caller, body: TaskResultRequest) -> Reply | None:
+        if not body.task_id.isdecimal():  # of another dialect
+            raise UNKNOWN_TASK
+        return await desk.poll(caller.account_id, body.task_id)
+
     async def result(caller: Caller, body: TaskResultRequest, ask: Ask) -> bytes:
-        kept = await desk.poll(caller.account_id, body.task_id)
+        kept = await polled(caller, body)
         return convert.task_state(None if kept is None else kept.body, ask.trace_id)
 
     async def balance(caller: Caller, _: BalanceRequest, __: Ask) -> bytes:
         return convert.balance(await database.run(partial(log.balance, caller.account_id)))
 
     async def right(caller: Caller, body: TaskResultRequest, _: Ask) -> bytes:
-        await desk.poll(caller.account_id, body.task_id)
+        await polled(caller, body)
         return convert.reported()
 
     async def wrong(caller: Caller, body: TaskResultRequest, ask: Ask) -> bytes:
-        kept = await desk.poll(caller.account_id, body.task_id)
+        kept = await polled(caller, body)
         if kept is not None and kept.receipt is not None:
             await database.run(partial(log.report_wrong, kept.receipt.call_id))
         return convert.reported()

@@ -185,8 +185,8 @@ AnyTask = (
 )
 
 
-class CreateTaskRequest(_Body, Generic[T]):
-    """`task` is of one type, or at first only `Named`."""
+class AnyRequest(_Body, Generic[T]):
+    """What every request has; `task` is `Named` until its type is known."""
 
     client_key: ClientKey = None
     task: T = Field(description="an object with the type of the task and its fields")
@@ -195,6 +195,11 @@ class CreateTaskRequest(_Body, Generic[T]):
         validation_alias=AliasChoices("softId", "soft_id"),
         description="whose program it is: a client that sends it polls for the solution",
     )
+
+
+class CreateTaskRequest(AnyRequest[T]):
+    """A request for a task of one type."""
+
     callback_url: Literal[""] | None = Field(
         None, description="nothing: no URL is called from here; ask /getTaskResult instead"
     )

@@ -1,6 +1,8 @@
 """Click the object: a question in words about a scene, answered by rules over the objects that are found in
 it; or about several pictures of one thing each."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,8 +32,12 @@ COUNTS = {Rule.PAIR: 2}
 OF_SEVERAL, OF_EITHER = (Rule.NAMED_TILES, Rule.ALIKE), (Rule.ATTRIBUTE,)
 # What is like a sample is told beside what is not.
 FEWEST = 3
+# What is asked of a picture whose answer must be a place in it.
+A_PLACE = "a question for a place in the picture, as in: click on the elephant"
 # How many of one picture are like that is not looked at.
 ONE_OR_TILES = "several pictures, or a question for one object, or for so many"
+# Pixels of all pictures of a call together, in pictures as large as may be: each takes its time.
+MOST_LARGE = 2
 # What may be named in a question of each kind.
 VOCABULARIES = {Rule.NAMED_TILES: tile_nouns, Rule.NAMED_POINT: known_nouns}
 # Discs read this surely need no second look: an odd one among them may only look so, where balls among
@@ -45,8 +51,11 @@ def recognize(task: Task) -> ClickAnswer:
     Raises `InvalidField` for a question outside `supported()`, `InvalidImage` for pictures that it cannot be
     asked of, and `RecognitionFailed` under the threshold.
     """
-    asked = task.options.question if isinstance(task.options, ClickOptions) else ""
+    options = task.options if isinstance(task.options, ClickOptions) else ClickOptions("")
+    asked = options.question
     question = understand(asked)
+    if options.place_only and question.rule in OF_SEVERAL:
+        raise InvalidField("question", got=f"{_shown(asked)}, of one picture", allowed=A_PLACE)
     one = question.rule not in OF_SEVERAL and not (question.rule in OF_EITHER and len(task.images) > 1)
     size = _checked_size(task, one=one)
     if question.rule is Rule.ALIKE and len(task.images) < FEWEST:
@@ -131,15 +140,16 @@ def _samples(task: Task, question: Question) -> list[NDArray[np.uint8]]:
         return []
     if not anchors:
         raise InvalidField("anchors", got="none", allowed="the example pictures that the question speaks of")
-    found = []
-    for place, each in enumerate(anchors):
-        field = f"anchors[{place}]"
-        size = images.check_header(each, task.limits, field=field)
-        if min(size) < LEAST_TILE:
+    fields = [f"anchors[{place}]" for place in range(len(anchors))]
+    sizes = [images.check_header(each, task.limits, field=field)
+             for each, field in zip(anchors, fields, strict=True)]  # fmt: skip
+    _check_pixels("anchors", sizes, task)
+    for field, (width, height) in zip(fields, sizes, strict=True):
+        if min(width, height) < LEAST_TILE:
             allowed = f"at least {LEAST_TILE} pixels a side"
-            raise InvalidImage(field, got=f"{size[0]}x{size[1]} pixels", allowed=allowed)
-        found.append(shrunk(images.decode(each, task.limits, field=field).rgb))
-    return found
+            raise InvalidImage(field, got=f"{width}x{height} pixels", allowed=allowed)
+    return [shrunk(images.decode(each, task.limits, field=field).rgb)
+            for each, field in zip(anchors, fields, strict=True)]  # fmt: skip
 
 
 def _picture(task: Task, place: int) -> Picture:
@@ -150,14 +160,22 @@ def _name(task: Task, place: int) -> str:
     return "images" if len(task.images) == 1 else f"images[{place}]"
 
 
+def _check_pixels(field: str, sizes: Sequence[tuple[int, int]], task: Task) -> None:
+    pixels, most = sum(width * height for width, height in sizes), MOST_LARGE * task.limits.max_pixels
+    if pixels > most:
+        got = f"{len(sizes)} pictures of {pixels} pixels in all"
+        raise InvalidImage(field, got=got, allowed=f"at most {most} pixels in all")
+
+
 def _checked_size(task: Task, *, one: bool) -> tuple[int, int]:
     """Width and height of all pictures, in pixels."""
     pictures, limits = task.images, task.limits
     if len(pictures) > MOST_IMAGES:
         raise InvalidImage("images", got=f"{len(pictures)} pictures", allowed=f"at most {MOST_IMAGES}")
-    headers = (
+    headers = [
         images.check_header(each, limits, field=_name(task, place)) for place, each in enumerate(pictures)
-    )
+    ]
+    _check_pixels("images", headers, task)
     sizes = sorted(set(headers))
     if len(sizes) > 1:
         got = "pictures of " + " and ".join(f"{width}x{height}" for width, height in sizes[:3]) + " pixels"
