@@ -54,7 +54,8 @@ class NameNet(nn.Module):
             members[row, [*group, IMAGENET + row]] = 1
         # What ImageNet knows and no class of ours means is none of them.
         members[-1, :IMAGENET] = members[:-1, :IMAGENET].sum(0) == 0
-        self.register_buffer("members", members)
+        # Not in checkpoints: the vocabulary says it, as it is now.
+        self.register_buffer("members", members, persistent=False)
         if weights is not None:
             self._start(weights, [group or like for group, like in zip(groups, near, strict=True)])
 
