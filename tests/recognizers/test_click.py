@@ -412,6 +412,15 @@ def test_pictures_are_not_too_large_in_all() -> None:
         recognize(Task(Kind.CLICK, (plain(32, 32),) * 3, options, limits=limits))
 
 
+def test_of_several_pictures_a_question_for_a_named_object_means_which_show_it() -> None:
+    pictures = [sample(f"tile-{index}.png") for index in range(3)]
+    asked, each = (ask(f"{words} star", *pictures) for words in ("click on the", "each image containing a"))
+    assert asked.objects == each.objects == (False, False, True)
+    assert asked.confidences == each.confidences
+    with pytest.raises(InvalidField, match="gorilla is not in the vocabulary"):
+        ask("click on the gorilla", *pictures)  # told well enough in scenes alone
+
+
 def test_what_a_sample_shows_is_found_among_tiles() -> None:
     heart, light, star, other = (sample(f"tile-{index}.png") for index in range(4))
     pictures, question = (

@@ -2,6 +2,7 @@
 it; or about several pictures of one thing each."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def recognize(task: Task) -> ClickAnswer:
     """
     options = task.options if isinstance(task.options, ClickOptions) else ClickOptions("")
     asked = options.question
-    question = understand(asked)
+    question = understand(asked, len(task.images))
     if options.place_only and question.rule in OF_SEVERAL:
         raise InvalidField("question", got=f"{_shown(asked)}, of one picture", allowed=A_PLACE)
     one = question.rule not in OF_SEVERAL and not (question.rule in OF_EITHER and len(task.images) > 1)
@@ -95,15 +96,18 @@ def best_reading(canvas: Canvas, question: Question) -> Reading:
     return second if first is None or second.confidence > first.confidence else first
 
 
-def understand(asked: str) -> Question:
-    """What the question asks, if it can be answered here; raises `InvalidField`, which says why not and
-    what can be."""
+def understand(asked: str, pictures: int) -> Question:
+    """What the question asks of so many pictures, if it can be answered here; raises `InvalidField`, which
+    says why not and what can be."""
     shown = _shown(asked)
     if not asked.strip():
         raise InvalidField("question", got="an empty one", allowed=supported())
     question = parse(asked)
     if question is None:
         raise InvalidField("question", got=f"{shown}, a wording that is not known", allowed=supported())
+    if question.rule is Rule.NAMED_POINT and pictures > 1:
+        # Of several pictures, click on the elephant means: on those that show one.
+        question = replace(question, rule=Rule.NAMED_TILES)
     if question.rule in VOCABULARIES:
         known = VOCABULARIES[question.rule]()
         if question.target in known:
