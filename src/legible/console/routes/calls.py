@@ -37,8 +37,10 @@ def _filter(visit: MemberVisit) -> CallFilter:
     query = {name: storable(value) for name, value in visit.request.query_params.items()}
     reference = query.get("id", "").strip()[:100]
     is_log_id = LOG_ID.fullmatch(reference.upper()) is not None
-    log = CallLog(visit.console.database)
-    trace_id = None if is_log_id else log.trace_of_task(visit.person.id, reference) or reference or None
+    trace_id = None
+    if reference and not is_log_id:
+        of_task = CallLog(visit.console.database).trace_of_task(visit.person.id, reference)
+        trace_id = of_task or reference
     return CallFilter(
         from_ms=_day_ms(visit, query.get("from", "")),
         until_ms=_day_ms(visit, query.get("until", ""), days=1),
