@@ -166,8 +166,10 @@ def report(done: list[Row]) -> None:
         part = [row for row in done if (row.asked, row.rule, row.level) == (asked, rule, level)]
         sure = [row for row in part if confidence(row) >= least(row.rule)]
         right = f"{np.mean([row.right for row in sure]):.1%}" if sure else "-"
-        other = (rule.name.lower(), NAMED[level])
-        name, style = (asked.name.lower(), LEVELS[level - 1]) if asked else other
+        if asked is None:
+            name, style = rule.name.lower(), NAMED[level]
+        else:
+            name, style = asked.name.lower(), LEVELS[level - 1]
         print(
             f"| {name} | {style} | {len(part)} "
             f"| {np.mean([row.right for row in part]):.1%} | {len(sure) / len(part):.1%} | {right} "
