@@ -130,7 +130,7 @@ def _users(
 def add_user(visit: AdminDep, form: FormDep) -> Response:
     """An account made by hand, with the free quota."""
     try:
-        event = note(visit, "add", form["email"][:254])
+        event = note(visit, "add", form["email"].lower()[:254])
         account = visit.console.accounts.create(form["email"], form["password"], event=event)
     except InvalidField as refusal:
         return _users(visit, status=400, error=refusal.field, form=form)
