@@ -130,9 +130,17 @@ def test_the_log_of_nginx_has_no_key(fleet: Fleet) -> None:
     with fleet.client() as client:
         told = client.get("/res.php", params={"key": who.key, "action": "getbalance"})
     assert told.status_code == 200
-    log = fleet.access_log.read_text("utf-8")
-    assert "GET /res.php 200" in log
+    log = log_with(fleet, "GET /res.php 200")
     assert who.key not in log
+
+
+def log_with(fleet: Fleet, line: str) -> str:
+    """The log of nginx once it has `line`: nginx writes it after the client has its answer."""
+    end = time.monotonic() + 10
+    while line not in (log := fleet.access_log.read_text("utf-8")):
+        assert time.monotonic() < end, f"no {line!r} in {log!r}"
+        time.sleep(0.05)
+    return log
 
 
 def test_a_key_that_is_revoked_on_one_is_dead_on_all_within_a_second(fleet: Fleet) -> None:
