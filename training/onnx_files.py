@@ -67,15 +67,39 @@ def to_int8(
     """
     prepared = source.with_suffix(".prepared.onnx")
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    model = onnx.load(prepared)
+    pads_inside(model)
+    onnx.save(model, prepared)
     options: dict[str, Any] = {"TensorQuantOverrides": dict(overrides or {})}
     if follow is not None:
         options |= {"CalibMovingAverage": True, "CalibMovingAverageConstant": follow}
     quantize_static(
         prepared, target, Reader(tensors), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, reduce_range=bits == 7,
-        nodes_to_exclude=leave(onnx.load(prepared).graph.node),
+        nodes_to_exclude=leave(model.graph.node),
         calibrate_method=CalibrationMethod.MinMax, extra_options=options,
     )  # fmt: skip
+
+
+def pads_inside(model: onnx.ModelProto) -> None:
+    """Zeros that are laid around a picture only to be convolved are laid there by the convolution. ONNX
+    Runtime has no `Pad` in 8 bits: the way to floats and back took a third of the time of a MobileNet."""
+    graph = model.graph
+    known = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    for pad in [node for node in graph.node if node.op_type == "Pad"]:
+        users = [node for node in graph.node if pad.output[0] in node.input]
+        sides = known[pad.input[1]].reshape(2, -1)
+        if [user.op_type for user in users] != ["Conv"] or sides[:, :2].any() or any(pad.input[2:]):
+            continue
+        attributes = {each.name: list(each.ints) for each in users[0].attribute}
+        inside = np.array(attributes.get("pads", [0] * (sides.size - 4))) + sides[:, 2:].ravel()
+        for each in [each for each in users[0].attribute if each.name == "pads"]:
+            users[0].attribute.remove(each)
+        users[0].attribute.append(onnx.helper.make_attribute("pads", inside.tolist()))
+        users[0].input[0] = pad.input[0]
+        graph.node.remove(pad)
+        if not any(pad.input[1] in node.input for node in graph.node):
+            graph.initializer.remove(next(each for each in graph.initializer if each.name == pad.input[1]))
 
 
 def ends(nodes: Sequence[onnx.NodeProto], first: int = 1) -> list[str]:
