@@ -40,6 +40,14 @@ def test_a_deleted_account_has_no_name(legible: Legible) -> None:
     assert "ada@example.com" not in legible("user", "list").out
 
 
+def test_what_was_deleted_or_set_is_told_in_json(legible: Legible) -> None:
+    added = legible("user", "add", "ada@example.com", "--json").json
+    changed = legible("user", "password", "ada@example.com", "--json", stdin="battery staple\n")
+    assert changed.json["id"] == added["id"]
+    deleted = legible("user", "delete", "ada@example.com", "--yes", "--json")
+    assert deleted.json == {"id": added["id"], "email": "ada@example.com", "deleted": True}
+
+
 def test_a_password_can_be_set_later(legible: Legible, sqlite_url) -> None:
     legible("user", "add", "ada@example.com")
     assert legible("user", "password", "ada@example.com", stdin="battery staple\n").code == 0

@@ -62,12 +62,23 @@ def test_every_refusal_is_explained() -> None:
 
 def test_the_error_table_has_the_codes_of_the_dialects() -> None:
     assert explain.codes("body_too_large") == {
-        "acedata": "413 bad_request",
-        "captchaapi": "413",
-        "createtask": "ERROR_TOO_BIG_CAPTCHA_FILESIZE",
-        "v1": "413 body_too_large",
+        "acedata": ["413 bad_request"],
+        "captchaapi": ["413"],
+        "createtask": ["ERROR_TOO_BIG_CAPTCHA_FILESIZE"],
+        "v1": ["413 body_too_large"],
     }
-    assert explain.codes("insufficient_credit")["acedata"] == "403 used_up"
+    assert explain.codes("insufficient_credit")["acedata"] == ["403 used_up"]
+    assert explain.codes("unauthenticated")["createtask"] == [
+        "ERROR_KEY_DOES_NOT_EXIST",
+        "ERROR_IP_NOT_ALLOWED",
+        "ERROR_ACCOUNT_SUSPENDED",
+    ]
+    assert explain.codes("invalid_image")["createtask"] == [
+        "ERROR_IMAGE_TYPE_NOT_SUPPORTED",
+        "ERROR_ZERO_CAPTCHA_FILESIZE",
+        "ERROR_TOO_BIG_CAPTCHA_FILESIZE",
+    ]
+    assert explain.codes("bad_request")["createtask"] == ["ERROR_BAD_PARAMETERS", "ERROR_TASK_ABSENT"]
     for refusal in (BodyTooLarge(limit=1), InDoubt()):
         status = row_of(REFUSALS, refusal).status
-        assert explain.codes(refusal.code)["v1"] == f"{status} {refusal.code}"
+        assert explain.codes(refusal.code)["v1"] == [f"{status} {refusal.code}"]

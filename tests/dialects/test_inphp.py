@@ -224,6 +224,14 @@ def test_an_unreadable_picture_is_told_where_it_is_polled_for(service: Service, 
     assert ask(service, send(service, {"body": picture})) == "ERROR_CAPTCHA_UNSOLVABLE"
 
 
+def test_a_call_over_the_rate_is_told_when_to_try_again(service: Service, picture: str) -> None:
+    form = {"key": service.new_key(rate_per_second=1), "method": "base64", "body": picture}
+    replies = [service.client.post("/in.php", data=form) for _ in range(3)]
+    assert replies[-1].text == "ERROR_NO_SLOT_AVAILABLE"
+    assert replies[-1].headers["retry-after"] == "1"
+    assert replies[-1].headers["content-length"] == str(len(replies[-1].content))
+
+
 def test_an_empty_balance_is_told_at_once(service: Service, picture: str) -> None:
     service.set_balance(999)
     assert send(service, {"body": picture}) == "ERROR_ZERO_BALANCE"

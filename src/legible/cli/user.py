@@ -128,14 +128,21 @@ def topup(
 
 @app.command()
 def password(
-    email: Email, data: Data = None, database: DatabaseUrl = None, password_stdin: PasswordStdin = False
+    email: Email,
+    data: Data = None,
+    database: DatabaseUrl = None,
+    password_stdin: PasswordStdin = False,
+    as_json: Json = False,
 ) -> None:
     """Set the password of an account; asks for it, unless standard input is not a terminal."""
     with open_database(data, database) as opened:
         known = accounts(opened)
         account = known.by_email(email)
         known.set_password(account.id, _password_from_stdin() if password_stdin else _asked_password())
-    print(f"The password of {account.email} is set.")
+    if as_json:
+        print_json(_as_json(account))
+    else:
+        print(f"The password of {account.email} is set.")
 
 
 @app.command(name="rate")
@@ -198,6 +205,7 @@ def delete(
     data: Data = None,
     database: DatabaseUrl = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Delete an account: who it was, what its calls said and showed. Amounts stay, without a name."""
     with open_database(data, database) as opened:
@@ -208,7 +216,10 @@ def delete(
             typer.confirm(f"Delete {account.email} and its ¥{balance} for good?", abort=True)
         known.delete(account.id)
         known.forget(account.id)
-    print(f"{account.email} is deleted.")
+    if as_json:
+        print_json({"id": account.id, "email": account.email, "deleted": True})
+    else:
+        print(f"{account.email} is deleted.")
 
 
 def accounts(database: "Database") -> "Accounts":

@@ -1,17 +1,14 @@
 """Why a call was refused and what to do about it, for the call log and the error table of the docs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from legible.console.i18n import mark
 from legible.dialects.acedata import convert as acedata
 from legible.dialects.captchaapi import convert as captchaapi
 from legible.dialects.createtask import convert as createtask
+from legible.dialects.edge import row_of_type
 from legible.dialects.v1 import convert as v1
-from legible.errors import Refusal, refusals
-
-Row = TypeVar("Row")
+from legible.errors import refusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +138,13 @@ def name(outcome: str) -> str:
     return GOOD.get(outcome) or (known.name if known else outcome)
 
 
-def codes(outcome: str) -> dict[str, str]:
+def codes(outcome: str) -> dict[str, list[str]]:
     """What the clients of each dialect see of a refusal, as the dialects themselves have it."""
     (leaf,) = (each for each in refusals() if each.code == outcome)
-    ours, theirs = _row(v1.REFUSALS, leaf), _row(acedata.REFUSALS, leaf)
+    ours, theirs = row_of_type(v1.REFUSALS, leaf), row_of_type(acedata.REFUSALS, leaf)
     return {
-        "acedata": f"{theirs.status} {theirs.code}",
-        "captchaapi": str(_row(captchaapi.REFUSALS, leaf).code),
-        "createtask": _row(createtask.REFUSALS, leaf).code,
-        "v1": f"{ours.status} {outcome}",
+        "acedata": [f"{theirs.status} {theirs.code}"],
+        "captchaapi": [str(row_of_type(captchaapi.REFUSALS, leaf).code)],
+        "createtask": createtask.codes(leaf),
+        "v1": [f"{ours.status} {outcome}"],
     }
-
-
-def _row(table: Mapping[type[Refusal], Row], leaf: type[Refusal]) -> Row:
-    return next(table[each] for each in leaf.__mro__ if each in table)

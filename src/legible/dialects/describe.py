@@ -49,10 +49,10 @@ IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "1 to 255 printable characters of your choice. The same key with the same body within "
-    "24 hours answers the same reply again, byte for byte, and charges nothing; "
+    "description": "1 to 255 printable ASCII characters without spaces. The same key with the same body "
+    "within 24 hours answers the same reply again, byte for byte, and charges nothing; "
     "a call that failed for free runs again.",
-    "schema": {"type": "string", "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 
 

@@ -236,7 +236,12 @@ def fingerprint(path: str, body: bytes) -> bytes:
 def row_of(table: Mapping[type[Refusal], Row], refusal: Refusal) -> Row:
     """The row of the nearest ancestor: a table names a branch of the tree once,
     and its leaves only where they differ."""
-    return next(table[leaf] for leaf in type(refusal).__mro__ if leaf in table)
+    return row_of_type(table, type(refusal))
+
+
+def row_of_type(table: Mapping[type[Refusal], Row], kind: type[Refusal]) -> Row:
+    """The same for a kind of refusal."""
+    return next(table[leaf] for leaf in kind.__mro__ if leaf in table)
 
 
 def refusal_headers(refusal: Refusal) -> dict[str, str]:

@@ -239,6 +239,8 @@ def test_a_question_for_what_is_like_that_says_how_many() -> None:
     [
         "Please click on all entities similar to the following pattern.",
         "click all images containing the same animal shown in the sample image",
+        "the same animal as in the sample image",
+        "Please click on the same object as shown in the reference image",
         "click the image matching an object shown in the example image",
         "点击所有与示例图片相同的物体",
     ],

@@ -152,7 +152,7 @@ def failure(refusal: Refusal, bill: Bill | None, timestamp: int, trace_id: str) 
     match refusal:
         case RecognitionFailed():
             pass  # their documents list what is in `data` here, so nothing is added
-        case Unauthenticated():
+        case Unauthenticated() | NotAllowed():
             data.pop("balance", None)  # whoever may not call is not told
             data["detail"] = chinese(refusal)
         case BadRequest() | InsufficientCredit() | NotFound():

@@ -21,7 +21,7 @@ from legible.dialects.createtask.schemas import (
     ReCaptchaV2Classification,
     VisionEngine,
 )
-from legible.dialects.edge import row_of, sentence, shown, to_json
+from legible.dialects.edge import row_of, row_of_type, sentence, shown, to_json
 from legible.dialects.inputs import (
     CHARSETS,
     LONGEST_TEXT,
@@ -102,6 +102,7 @@ OTHER_KEYS = {
     "address": Row(11, "ERROR_IP_NOT_ALLOWED"),
     "account_disabled": Row(55, "ERROR_ACCOUNT_SUSPENDED"),
 }
+NO_TASK = Row(22, "ERROR_TASK_ABSENT")
 # The types of vendors whose clients poll, softId or not.
 POLLED = ("CoordinatesTask", "GridTask", "ImageToCoordinatesTask", "ComplexImageTask")
 # What recognizers call the fields of each type.
@@ -326,12 +327,23 @@ def status_of(_: Refusal) -> int:
 def row(refusal: Refusal) -> Row:
     match refusal:
         case InvalidField(field="task"):
-            return Row(22, "ERROR_TASK_ABSENT")
+            return NO_TASK
         case InvalidField(field="method"):
             return REFUSALS[WrongMethod]
         case Unauthenticated() if refusal.reason in OTHER_KEYS:
             return OTHER_KEYS[refusal.reason]
     return row_of(REFUSALS, refusal)
+
+
+def codes(leaf: type[Refusal]) -> list[str]:
+    """All that a refusal may be called, the usual one first."""
+    rows = [row_of_type(REFUSALS, leaf)]
+    rows += [each for kind, each in REFUSALS.items() if issubclass(kind, leaf) and kind.code == leaf.code]
+    if leaf is Unauthenticated:
+        rows += OTHER_KEYS.values()
+    if leaf is BadRequest:
+        rows.append(NO_TASK)
+    return list(dict.fromkeys(each.code for each in rows))
 
 
 def failure(refusal: Refusal, trace_id: str) -> bytes:

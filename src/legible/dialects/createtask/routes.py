@@ -71,15 +71,18 @@ def _failure(refusal: Refusal, ask: Ask, _: Receipt | None) -> bytes:
 
 def broken(request: HttpRequest, trace_id: str) -> Response:
     """The reply to a request that met a bug of ours."""
-    reply = convert.failure(Broken(), trace_id)
+    reply = _json(convert.failure(Broken(), trace_id))
     if request.url.path not in (IN_PHP, RES_PHP):
-        return _json(reply)
+        return reply
     fields = dict(request.query_params)
-    return _line(inphp.reported(reply, fields), fields)
+    return _line(inphp.reported(bytes(reply.body), fields), fields, reply)
 
 
-def _line(body: bytes, fields: inphp.Fields) -> Response:
-    return Response(body, media_type=JSON if inphp.wants_json(fields) else "text/plain")
+def _line(body: bytes, fields: inphp.Fields, reply: Response) -> Response:
+    """The line that stands for a reply, with those of its headers that do not tell of its body."""
+    line = Response(body, media_type=JSON if inphp.wants_json(fields) else "text/plain")
+    line.headers.update({k: v for k, v in reply.headers.items() if not k.startswith("content-")})
+    return line
 
 
 def _json(body: bytes) -> Response:
@@ -247,7 +250,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
             reply = await create(ask)
         except BadRequest as refusal:
             reply = await desk.turn_down(WORDS, ask, [fields.get("key")], refusal)
-        return _line(inphp.submitted(bytes(reply.body), fields), fields)
+        return _line(inphp.submitted(bytes(reply.body), fields), fields, reply)
 
     async def res_php(request: HttpRequest) -> Response:
         ask, fields = await desk.receive(request), dict(request.query_params)
@@ -258,17 +261,18 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
                 case "get" | "get2" as action:
                     reply = await told(ask, TaskResultRequest, result)
                     with_price = action == "get2"
-                    return _line(inphp.solved(bytes(reply.body), fields, with_price=with_price), fields)
+                    line = inphp.solved(bytes(reply.body), fields, with_price=with_price)
+                    return _line(line, fields, reply)
                 case "getbalance":
                     reply = await told(ask, BalanceRequest, balance)
-                    return _line(inphp.balance(bytes(reply.body), fields), fields)
+                    return _line(inphp.balance(bytes(reply.body), fields), fields, reply)
                 case "reportgood" | "reportbad" as action:
                     reply = await told(ask, TaskResultRequest, wrong if action == "reportbad" else right)
                 case action:
                     raise InvalidField("action", got=shown(action), allowed=inphp.ACTIONS)
         except BadRequest as refusal:
             reply = await desk.turn_down(WORDS, ask, [fields.get("key")], refusal)
-        return _line(inphp.reported(bytes(reply.body), fields), fields)
+        return _line(inphp.reported(bytes(reply.body), fields), fields, reply)
 
     for path, endpoint in ((IN_PHP, in_php), (RES_PHP, res_php)):
         router.add_api_route(path, endpoint, methods=["GET", "POST"], include_in_schema=False)
@@ -281,9 +285,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
         ask, fields = await desk.receive(request), dict(request.query_params)
         refusal = WrongMethod(got=request.method, allowed="GET, POST")
         reply = await desk.turn_down(WORDS, ask, [fields.get("key")], refusal)
-        line = _line(inphp.reported(bytes(reply.body), fields), fields)
-        line.headers["Allow"] = refusal.allowed
-        return line
+        return _line(inphp.reported(bytes(reply.body), fields), fields, reply)
 
     async def no_such_method(request: HttpRequest) -> Response:
         ask = await desk.receive(request)

@@ -96,8 +96,8 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "(?:pattern|reference|shape|image|object|picture|sample)s?"
             r"(?: (?:pattern|shape|image|object|picture))?$",
             r"\b(?:same|matching|match(?:es)?) (?:as )?(?:an? |the )?"
-            "(?:animal|object|item|thing|entity|shape|pattern)? ?(?:shown |that is shown )?(?:in|as) the "
-            "(?:sample|example|reference)(?: (?:image|picture|shape))?$",
+            "(?:animal|object|item|thing|entity|shape|pattern)? ?(?:as )?(?:shown |that is shown )?"
+            "(?:in|as) the (?:sample|example|reference)(?: (?:image|picture|shape))?$",
             "^(?:请?(?:点击|选择|选出|找出|挑选)).*[与和同跟](?:示例|样本|参考|所示|图示|以下图案)(?:图片?|图像|图案|图形|形状|物体|中)*的?"
             "(?:物体|动物|图案|图形|形状)?(?:最|相|最为)?(?:相似|相同|一样|匹配)的",
         ),
