@@ -148,7 +148,10 @@ def _started(server: Server) -> Iterator[Server]:
 
 def _children(parent: int) -> list[int]:
     """The processes that it started."""
-    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat")]
+    stats = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended since
+            stats.append(path.read_text())
     fields = [(stat.partition(" ")[0], stat.rpartition(")")[2].split()[1]) for stat in stats]
     return [int(pid) for pid, started_by in fields if int(started_by) == parent]
 

@@ -145,7 +145,7 @@ def running(url: str, recognizers: Mapping[Kind, Recognizer], **settings: Any) -
     reads = Fake()
     chosen = Settings(database_url=url, **({"rate_per_second": 0, "log_level": "error"} | settings))
     app = build_app(chosen, {Kind.TEXT: reads, **recognizers})
-    with served(app) as address, httpx.Client(base_url=address, trust_env=False) as client:
+    with served(app) as address, httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
         yield with_new_account(Service(client, app.state.parts, reads, 0, ""))
 
 

@@ -177,7 +177,7 @@ def test_the_whole_road_works_on_postgresql(postgresql_url: str, voice: Voice, p
         headers = {"authorization": f"Bearer {service.key}"}
         body = {"image": picture, "async": True}
         task = service.client.post("/captcha/recognition/image2text", json=body, headers=headers).json()
-        for _ in range(100):
+        for _ in range(3000):
             state = service.client.post(
                 "/captcha/tasks", json={"id": task["task_id"]}, headers=headers
             ).json()

@@ -11,7 +11,6 @@ import psycopg
 import pytest
 from sqlalchemy import select, update
 
-from legible.accounts import Caller
 from legible.db import session as db_session
 from legible.db.session import Database
 from legible.db.tables import ApiKey, Call, Entry, StoredReply
@@ -339,19 +338,21 @@ async def test_stopping_commits_what_waits_and_takes_nothing_more(database: Data
 async def test_the_books_can_be_checked_while_calls_are_charged(database: Database) -> None:
     caller = await new_caller(database, 10_000 * PRICE)
     async with running(database) as journal:
-        load = asyncio.gather(*(charge_often(journal, caller, 15) for _ in range(8)))
-        checks = 0
-        while not load.done():
+        done = 0
+        is_checked = asyncio.Event()
+
+        async def charge_often() -> None:
+            nonlocal done
+            while not (is_checked.is_set() and done >= 8 * 15):
+                await charge(journal, caller)
+                done += 1
+
+        load = asyncio.gather(*(charge_often() for _ in range(8)))
+        for _ in range(3):
             await database.run(lambda: assert_books_balance(database))
-            checks += 1
+        is_checked.set()
         await load
-    assert checks > 1
-    assert charged(database) == 8 * 15
-
-
-async def charge_often(journal: Journal, caller: Caller, times: int) -> None:
-    for _ in range(times):
-        await charge(journal, caller)
+    assert charged(database) == done
 
 
 async def test_a_locked_database_is_unavailable_and_works_again_by_itself(
@@ -485,16 +486,18 @@ async def test_a_lost_commit_that_is_still_under_way_is_waited_for(postgresql_ur
     call = draft(caller)
     async with running(database) as journal:
         book, severed = journal._book, []
+        late = threading.Timer(0.3, lambda: severed[0].commit())
 
         def lost() -> None:
             severed.append(book._connection)  # type: ignore[attr-defined]
             book._connection = None  # type: ignore[attr-defined]
-            threading.Timer(0.3, severed[0].commit).start()
+            late.start()
             raise book.down[0]("the line is dead")
 
         with patch.object(book, "commit", lost):
             reply = await journal.charge(call, ANSWER, PRICE, render)
     assert reply.receipt is not None
+    late.join()
     severed[0].close()
     assert charged(database) == 1
     assert_books_balance(database)

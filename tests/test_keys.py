@@ -103,12 +103,15 @@ async def test_the_end_of_a_key_is_felt_within_a_second_by_another_process(
     began = time.monotonic()
     reason = None
     while reason is None:
+        # By when it was asked: what is answered later was looked up before.
+        assert time.monotonic() - began < 30
+        asked = time.monotonic()
         try:
             (await there.identify(key.secret)).check("127.0.0.1")
+            assert asked - began < 1
             await asyncio.sleep(0.02)
         except Unauthenticated as refusal:
             reason = refusal.reason
-    assert time.monotonic() - began < 1
     assert reason == {"revoke": "revoked", "disable": "disabled", "freeze": "account_disabled"}[end]
 
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -418,4 +419,4 @@ async def test_the_log_says_when_a_call_began_and_how_long_it_took(database: Dat
     assert receipt is not None
     assert before <= receipt.created_ms <= now_ms()
     assert receipt.duration_ms >= 100
-    assert (receipt.finished_at - receipt.started_at).total_seconds() * 1000 == receipt.duration_ms
+    assert receipt.finished_at - receipt.started_at == timedelta(milliseconds=receipt.duration_ms)

@@ -41,7 +41,9 @@ class Site:
 
     def client(self, **options: Any) -> httpx.Client:
         """Closed when the site is."""
-        return self.clients.enter_context(httpx.Client(base_url=self.url, trust_env=False, **options))
+        return self.clients.enter_context(
+            httpx.Client(base_url=self.url, trust_env=False, timeout=60, **options)
+        )
 
     def member(self, **headers: str) -> "Person":
         """Somebody new, who has just signed up."""

@@ -56,7 +56,7 @@ def assert_it_serves(key: str, before: set[str], folder: Path, *options: str) ->
         httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client,
     ):
         page = client.get(
-            "/v1/calls", params={"limit": 100}, headers={"authorization": f"Bearer {key}"}
+            "/v1/calls", params={"limit": 500}, headers={"authorization": f"Bearer {key}"}
         ).json()
         assert before <= {row[name] for row in page["calls"] for name in ("log_id", "trace_id")}
         assert client.post("/api/v1/captcha.php", json=BODY, headers={"X-API-Key": key}).status_code == 200
@@ -70,7 +70,7 @@ def test_postgresql_is_dumped_and_restored(database: Database, database_url: str
     key, restored = new_key(database), database_url.replace("/postgres?", "/legible_restored?")
     with (
         serving("--database", database_url, folder=tmp_path) as server,
-        Load(server.url, key, clients=4) as load,
+        Load(server.url, key, clients=4, pause_seconds=0.2) as load,
     ):
         load.wait_for(10)
         before = set(load.answered.values())
@@ -101,7 +101,10 @@ def test_sqlite_is_copied_while_it_is_written(sqlite_url: str, tmp_path: Path) -
         key = new_key(database)
     finally:
         database.close()
-    with serving("--data", data, folder=tmp_path) as server, Load(server.url, key, clients=4) as load:
+    with (
+        serving("--data", data, folder=tmp_path) as server,
+        Load(server.url, key, clients=4, pause_seconds=0.2) as load,
+    ):
         load.wait_for(10)
         before = set(load.answered.values())
         shell(commands("sqlite3"), tmp_path, DATA=str(data), BACKUP=str(backup))

@@ -36,7 +36,7 @@ def poll(service: Service, task_id: str, name: str = "task_id") -> dict[str, Any
 
 
 def poll_until_ready(service: Service, task_id: str) -> dict[str, Any]:
-    for _ in range(200):
+    for _ in range(3000):
         state = poll(service, task_id)
         if state.get("status") != "processing":
             return state

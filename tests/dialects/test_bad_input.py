@@ -6,9 +6,11 @@ import json
 import re
 import struct
 import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from http.client import HTTPConnection
 from typing import Any
 
@@ -20,7 +22,7 @@ from PIL import Image
 from legible.errors import RecognitionFailed
 from legible.tasks import Kind
 from tests.dialects.voices import ACEDATA, CAPTCHAAPI, CREATETASK, HEADER_VOICES, V1, Voice
-from tests.service import Service, Start, base64_of, draw, encode
+from tests.service import Service, Start, base64_of, draw, encode, with_new_account
 
 PRICE = 1000
 
@@ -374,10 +376,13 @@ def test_a_spend_cap_that_is_reached_is_told(service: Service, voice: Voice, pic
 def test_the_eleventh_call_in_a_second_waits(start: Start, voice: Voice, picture: str) -> None:
     service = start(rate_per_second=10)
     before = service.balance()
-    with ThreadPoolExecutor(11) as threads:
-        replies = list(
-            threads.map(lambda _: voice.ask(service.client, service.key, voice.body(picture)), range(11))
-        )
+    for _ in range(10):  # on a machine that stands still in between, the eleventh is in another second
+        service, began = with_new_account(service), time.monotonic()
+        with ThreadPoolExecutor(11) as threads:
+            ask = partial(voice.ask, service.client, service.key, voice.body(picture))
+            replies = [each.result() for each in [threads.submit(ask) for _ in range(11)]]
+        if time.monotonic() - began < 0.9:
+            break
     refused = [reply for reply in replies if "7364" not in TRACE_ID.sub("", reply.text)]
     assert [reply.status_code for reply in replies if reply not in refused] == [200] * 10
     assert [reply.status_code for reply in refused] == [voice.status("rate_limited")]

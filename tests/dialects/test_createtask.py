@@ -56,7 +56,7 @@ def post(service: Service, path: str, body: object, **headers: str) -> dict[str,
 
 def poll(service: Service, task_id: object) -> dict[str, Any]:
     """The result, as soon as it is no longer processing."""
-    for _ in range(200):
+    for _ in range(3000):
         state = post(service, "/getTaskResult", {"clientKey": service.key, "taskId": task_id})
         if state.get("status") != "processing":
             return state

@@ -1,6 +1,7 @@
 """2Captcha's older in.php and res.php: forms and lines of text, for programs that know nothing newer."""
 
 import base64
+import threading
 import time
 from typing import Any
 
@@ -57,7 +58,7 @@ def ask(service: Service, line: str = "", **fields: Any) -> str:
     if line:
         word, _, fields["id"] = line.partition("|")
         assert word == "OK", line
-    for _ in range(200):
+    for _ in range(3000):
         reply = service.client.get("/res.php", params={"key": service.key} | fields)
         assert reply.status_code == 200
         if "CAPCHA_NOT_READY" not in reply.text:
@@ -106,12 +107,14 @@ def test_whoever_asks_for_json_gets_it_with_a_sentence(service: Service, picture
 
 
 def test_it_is_not_ready_while_it_is_read(service: Service, picture: str) -> None:
-    service.reads.before = lambda: time.sleep(0.3)
+    is_free = threading.Event()
+    service.reads.before = lambda: is_free.wait(30)
     line = send(service, {"body": picture})
     params = {"key": service.key, "action": "get", "id": line[3:]}
     assert service.client.get("/res.php", params=params).text == "CAPCHA_NOT_READY"
     told = service.client.get("/res.php", params=params | {"json": "1"}).json()
     assert told == {"status": 0, "request": "CAPCHA_NOT_READY"}
+    is_free.set()
     assert ask(service, line) == "OK|7364"
     assert service.client.post("/getTaskResult", json={"clientKey": service.key, "taskId": line[3:]}).json()[
         "solution"

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 
@@ -65,16 +64,17 @@ async def test_over_the_queue_limit_it_refuses_and_then_goes_on() -> None:
 
 
 async def test_who_hangs_up_leaves_the_queue_and_breaks_nothing() -> None:
-    gate, read_by_thread = threading.Event(), []
+    gate, is_begun, read_by_thread = threading.Event(), threading.Event(), []
 
     def slow(task: Task) -> Answer:
+        is_begun.set()
         gate.wait(10)
         read_by_thread.append(task)
         return read(task)
 
     engine = LocalEngine({Kind.TEXT: slow}, workers=1, queue_limit=5)
     begun, queued, patient = (asyncio.create_task(engine.recognize(TASK)) for _ in range(3))
-    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(is_begun.wait, 10)
     begun.cancel()
     queued.cancel()
     await asyncio.sleep(0.05)
@@ -102,17 +102,19 @@ async def test_as_many_run_at_once_as_there_are_workers() -> None:
 
 
 async def test_the_event_loop_runs_on_while_a_thread_works() -> None:
+    is_free = threading.Event()
+
     def slow(task: Task) -> Answer:
-        time.sleep(0.2)
+        assert is_free.wait(30)
         return read(task)
 
     engine = LocalEngine({Kind.TEXT: slow}, workers=1)
     answer = asyncio.create_task(engine.recognize(TASK))
-    ticks = 0
-    while not answer.done():
+    for _ in range(4):
         await asyncio.sleep(0.01)
-        ticks += 1
-    assert ticks > 3
+        assert not answer.done()
+    is_free.set()
+    assert await answer == TextAnswer("7364", 0.9)
     await engine.stop()
 
 

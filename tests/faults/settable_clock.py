@@ -1,6 +1,7 @@
 """`legible` with a clock that a test sets: `python -m tests.faults.settable_clock FILE serve …`.
 
-The file says by how many seconds the clock on the wall is wrong; the monotonic one goes on as ever.
+The file says by how many seconds the clock on the wall is wrong; the monotonic one goes on as ever. A file
+beside it, `.followed`, says what the clock has heard of.
 """
 
 import sys
@@ -27,8 +28,9 @@ class Clock:
 
     def follow(self) -> None:
         while True:
-            text = self.file.read_text().strip()
-            self.wrong_ns = int(text or 0) * 10**9
+            text = self.file.read_text()
+            self.wrong_ns = int(text) * 10**9
+            self.file.with_suffix(".followed").write_text(text)
             time.sleep(LOOK_SECONDS)
 
 

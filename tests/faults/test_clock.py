@@ -24,17 +24,20 @@ def test_a_clock_that_is_set_back_confuses_nobody(sqlite_url: str, note: Note, t
     key = account_with_key(database, rate_per_second=RATE)
     clock = tmp_path / "clock"
     program = (sys.executable, "-m", "tests.faults.settable_clock", clock)
-    clock.write_text("0")
+    set_clock(clock, 0)
     with serving("--database", sqlite_url, folder=tmp_path, program=program, PYTHONPATH=str(ROOT)) as server:
         with Load(server.url, key) as load:
             load.wait_for(RATE + 10)
-            clock.write_text(f"-{2 * DAY}")
+            set_clock(clock, -2 * DAY)
             began = time.monotonic()
             load.wait_for(2 * RATE, seconds=60)
             recovered = time.monotonic() - began
         with httpx.Client(base_url=server.url, trust_env=False, headers={"X-API-Key": key}) as client:
-            clock.write_text(f"-{3 * DAY}")
-            time.sleep(0.5)
+            set_clock(clock, -3 * DAY)
+            deadline = time.monotonic() + 30
+            while clock.with_suffix(".followed").read_text() != str(-3 * DAY):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
             first = client.post("/api/v1/captcha.php", json=BODY, headers={"Idempotency-Key": "a"})
             again = client.post("/api/v1/captcha.php", json=BODY, headers={"Idempotency-Key": "a"})
     assert load.interrupted == []
@@ -49,6 +52,13 @@ def test_a_clock_that_is_set_back_confuses_nobody(sqlite_url: str, note: Note, t
     assert rows[-1].created_ms < rows[0].created_ms - 2 * DAY * 1000
     database.close()
     note(f"set back by 2 days: {2 * RATE} more answers within {recovered:.1f} s at {RATE} a second")
+
+
+def set_clock(file: Path, wrong_seconds: int) -> None:
+    """In one go: nobody reads half of it."""
+    part = file.with_suffix(".part")
+    part.write_text(str(wrong_seconds))
+    part.replace(file)
 
 
 def assert_nothing_lost_since(database: Database, url: str, load: Load, folder: Path) -> None:
