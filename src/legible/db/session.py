@@ -217,7 +217,9 @@ def upgrade(url: str) -> None:
             if parsed.get_backend_name() == "postgresql":
                 # Another process's migration, and an index on a large table, may take long.
                 connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+                connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
             command.upgrade(_alembic(connection), "head")
 
 
