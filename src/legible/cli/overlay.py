@@ -48,11 +48,11 @@ def drawn(encoded: Sequence[bytes], answer: Answer | None) -> Image.Image:
 
 
 def _in_rows(pictures: Sequence[Image.Image]) -> Image.Image:
-    width, height = pictures[0].size
+    width, height = size = pictures[0].size
     across, down = _shape(len(pictures))
     whole = Image.new("RGB", (across * width, down * height), PAPER)
     for place, picture in enumerate(pictures):
-        whole.paste(picture, (place % across * width, place // across * height))
+        whole.paste(picture.resize(size), (place % across * width, place // across * height))
     return whole
 
 

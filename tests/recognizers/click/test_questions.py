@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from legible.recognizers.click.attributes import OPPOSITES, WORDED, Attribute
 from legible.recognizers.click.names import network
 from legible.recognizers.click.nouns import NOUNS, noun_of
-from legible.recognizers.click.questions import Question, fold, parse
+from legible.recognizers.click.questions import LONGEST, Question, fold, parse
 from legible.recognizers.click.wordings import Rule
 from legible.recognizers.grid.labels import LABELS
 
@@ -337,3 +337,74 @@ def test_the_only_one_of_its_kind_is_not_the_odd_one() -> None:
     asked = parse("点击唯一的猫")
     assert asked is None or asked.rule is not Rule.ODD
     assert parse("点击唯一的图标") == Question(Rule.ODD)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Click the object that isn't unique",
+        "Click on every icon except the unique one",
+        "the non-unique object",
+        "object that does not stand out",
+        "do not differ from the others",
+        "请点击不止出现一次的图标",
+        "点击不独特的物体",
+        "没有落单的",
+    ],
+)
+def test_what_is_not_the_odd_one_is_not_taken_for_it(question: str) -> None:
+    assert parse(question) == Question(Rule.REPEATED)
+
+
+@pytest.mark.parametrize("question", ["All are the same except one. Click the different one", "不成对的"])
+def test_the_odd_one_is_still_found_where_others_are_spoken_of(question: str) -> None:
+    assert parse(question) == Question(Rule.ODD)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "elephant",
+        "大象",
+        "click on the <b>elephant</b>",
+        "click on the &quot;elephant&quot;",
+        "Identify the elephant",
+        "Touch the elephant in this image",
+        "click on the elephant in the picture below",
+        "press the elephant shown below",
+        "請點擊大象",
+        "請點選圖中的大象",
+        "请在下图中点击大象",
+        "点击这张图片中的大象",
+        "请点一下大象",
+    ],
+)
+def test_an_elephant_is_asked_for_in_many_words(question: str) -> None:
+    assert parse(question) == Question(Rule.NAMED_POINT, "elephant")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Identify all images containing a dog",
+        "Select all images which contain a dog",
+        "Click each picture where there is a dog",
+        "Select all images with a dog. If there are none, click skip",
+        "Select all images with a <strong>dog</strong>. Click verify once there are none left.",
+        "請選擇所有包含狗的圖片",
+        "请选择包含狗的所有图片",
+        "请选择所有狗的图片",
+        "请选择所有包含狗的图片。如果没有，请点击跳过",
+    ],
+)
+def test_pictures_of_dogs_are_asked_for_in_many_words(question: str) -> None:
+    assert parse(question) == Question(Rule.NAMED_TILES, "dog")
+
+
+@pytest.mark.parametrize("question", ["请选择所有不是狗的图片", "Select all images without a dog"])
+def test_pictures_without_a_dog_are_not_pictures_of_dogs(question: str) -> None:
+    assert parse(question).target != "dog"
+
+
+def test_a_question_grows_no_longer_than_is_read() -> None:
+    assert len(fold("\u249c" * 500)) <= LONGEST

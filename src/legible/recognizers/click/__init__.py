@@ -172,7 +172,7 @@ def _check_pixels(field: str, sizes: Sequence[tuple[int, int]], task: Task) -> N
 
 
 def _checked_size(task: Task, *, one: bool) -> tuple[int, int]:
-    """Width and height of all pictures, in pixels."""
+    """Width and height of the first picture, in pixels; those that are cut from a page may differ by one."""
     pictures, limits = task.images, task.limits
     if len(pictures) > MOST_IMAGES:
         raise InvalidImage("images", got=f"{len(pictures)} pictures", allowed=f"at most {MOST_IMAGES}")
@@ -180,15 +180,11 @@ def _checked_size(task: Task, *, one: bool) -> tuple[int, int]:
         images.check_header(each, limits, field=_name(task, place)) for place, each in enumerate(pictures)
     ]
     _check_pixels("images", headers, task)
-    sizes = sorted(set(headers))
-    if len(sizes) > 1:
-        got = "pictures of " + " and ".join(f"{width}x{height}" for width, height in sizes[:3]) + " pixels"
-        raise InvalidImage("images", got=got, allowed="pictures of one size")
     if len(pictures) > 1 and one:
         raise InvalidImage("images", got=f"{len(pictures)} pictures", allowed="one picture for this question")
-    width, height = sizes[0]
     least = LEAST_SIDE if one else LEAST_TILE
-    if min(width, height) < least:
-        got = f"{width}x{height} pixels, too small to see anything in"
-        raise InvalidImage("images", got=got, allowed=f"at least {least} pixels a side")
-    return width, height
+    for place, (width, height) in enumerate(headers):
+        if min(width, height) < least:
+            got = f"{width}x{height} pixels, too small to see anything in"
+            raise InvalidImage(_name(task, place), got=got, allowed=f"at least {least} pixels a side")
+    return headers[0]

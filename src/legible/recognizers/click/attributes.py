@@ -153,7 +153,7 @@ _TILE = (
     "(?: (?:containing|contains?|with|of|showing|shows?))? )?"
 )
 _THING = (
-    r"(?:(?:an?|the|all|any|some) )*"
+    r"(?:(?:an?|the|all|any|some) ){0,2}"
     "(?:(?:objects?|items?|things?|entit(?:y|ies)|ones?|something|(?P<among>animals?|foods?)) )?"
 )
 _WHICH = "(?:(?:that|which|who) )?"

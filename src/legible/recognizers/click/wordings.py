@@ -44,7 +44,8 @@ _ZH_THING = "(?:图|物|对象|形|元素|动物|圆|项|东西|那个|一个|�
 _WHATEVER = "(?:object|item|element|entity|icon|shape|image|picture|symbol|figure|thing|one|animal)s?"
 _ZH_WHATEVER = "(?:图|物|对象|形|元素|动物|项|东西|那个|一个)"
 _ZH_PICK = (
-    "^(?:点击|选择|选出|找出|单击|点选|找到|在?(?:图|图片|图像|画面|场景)[中里]|所有|物体|中|的|[一1][个只])*"
+    "^(?:点击|选择|选出|找出|单击|点选|找到|在?(?:这张|下|上)?(?:图|图片|图像|画面|场景)[中里]"
+    "|所有|物体|中|的|[一1][个只])*"
 )
 _PICK = r"^(?:(?:find|click|select|choose|tap|identify|pick|mark|locate|and|on|out|all|the|center|of|in)\s)+"
 _WHERE = rf"(?: (?:in the (?:image|picture|scene)|of (?:all|them|these|all the {_WHATEVER})))?$"
@@ -131,7 +132,16 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             "(?:相同|同一种|同一个|同样|一种)的?颜色",
         ),
     ),
-    (Rule.REPEATED, (r"more than once|\bnot (?:appear )?(?:unique|only once)", "出现多次|不是唯一|并非唯一")),
+    (
+        Rule.REPEATED,
+        (
+            r"more than once|\bnot (?:appear )?(?:unique|only once)",
+            r"(?:\bnot|n't|\bnon|\bno|\bnever)(?: \w+){0,3} (?:unique|only once|odd|stands? out|differ)",
+            r"\b(?:except|other than|all but|everything but) (?:for )?(?:the |an? )?(?:\w+ )?"
+            r"(?:unique|odd|different)\b",
+            "出现多次|不是唯一|并非唯一|不止(?:出现)?(?:过|了)?[一1]次|(?:不|没有|并非|不是)(?:独特|与众不同|落单|异常)",
+        ),
+    ),
     (
         Rule.ODD,
         (
@@ -209,28 +219,37 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
 
 TABLE = tuple((rule, re.compile("|".join(wordings))) for rule, wordings in _TABLE)
 
-_IN_PICTURE = "(?: (?:in|on) the (?:image|picture|photo|scene))?"
+_IN_PICTURE = (
+    "(?: (?:in|on) (?:the|this) (?:image|picture|photo|scene))?(?: (?:shown|below|above|here))*"
+    "(?: (?:in|on) (?:the|this) (?:image|picture|photo|scene))?(?: below| above)?"
+)
+_ZH_IN_PICTURE = "(?:在?(?:这张|下|上|本)?(?:图片?|图像|照片|画面|场景)(?:[中里上]的?|的))?"
+_ZH_VERBS = "(?:点击|选择|选出|找出|单击|点选|找到|点一下|点按|按下|识别|挑选)"
 # What is left asks for a thing: "each image containing a bus", "click on the elephant".
-_VERBS = r"(?:(?:click|select|choose|pick|mark|tap|find|on|all|each|every|of|the|any)\s)+"
+_VERBS = (
+    r"(?:(?:click|select|choose|pick|mark|tap|find|identify|locate|touch|press|on|all|each|every|of|the"
+    r"|any)\s)+"
+)
 TILES = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"^{_VERBS}(?:image|picture|photo|tile|square|thumbnail)s? (?:that )?"
-        r"(?:containing|contains?|with|of|showing|shows?) (?P<thing>.+)$",
+        rf"^{_VERBS}(?:image|picture|photo|tile|square|thumbnail)s? (?:(?:that|which) )?"
+        r"(?:containing|contains?|having|with|of|showing|shows?|where there (?:is|are)) (?P<thing>.+)$",
         "^select all (?P<thing>.+) (?:images|pictures|photos)$",
-        "^(?:点击|选择|选出|找出|点选)?(?:(?:每张|每一张|所有|全部|每个)(?:显示|有)|"
+        f"^{_ZH_VERBS}?(?:(?:每张|每一张|所有|全部|每个)(?:显示|有)|"
         "(?:每张|每一张|所有|全部|每个)?(?:包含|含有|带有))(?P<thing>.+?)"
-        "(?:的图像)?的?(?:图片|图像|照片|方块)$",
+        "(?:的图像)?的?(?:所有|全部)?的?(?:图片|图像|照片|方块)$",
+        f"^{_ZH_VERBS}(?:所有|全部)(?P<thing>.+?)的(?:图片|图像|照片|方块)$",
     )
 )
 POINT = tuple(
     re.compile(pattern)
     for pattern in (
-        r"^(?:click|tap|find|select|choose|pick|locate|mark)\s(?:(?:in|on)\s)?"
+        r"^(?:click|tap|find|select|choose|pick|locate|mark|identify|touch|press)\s(?:(?:in|on)\s)?"
         r"(?:(?:the )?cent(?:er|re) of\s)?(?:all\s)?"
         rf"(?P<thing>.+?){_IN_PICTURE}$",
-        "^(?:点击|选择|选出|找出|单击|点选|找到)(?:[一两二三四1-9]个|所有|全部)?"
-        "(?:(?:图|图片|图像|画面|场景)[中里])?的?(?P<thing>.+)$",
+        f"^{_ZH_IN_PICTURE}(?:依次|分别)?{_ZH_VERBS}(?:一下|出)?(?:[一两二三四1-9]个|所有|全部)?"
+        f"{_ZH_IN_PICTURE}(?P<thing>.+)$",
     )
 )
 
