@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from legible.calibration import Calibration
 from legible.errors import InvalidImage, RecognitionFailed
@@ -125,6 +125,27 @@ def test_the_whole_photo_is_taken_as_the_second_image() -> None:
     background, _ = cut(201, 33)
     answer = read(encoded(background), encoded(photo()))
     assert answer.box == (201, 33, 44, 44)
+
+
+def test_the_whole_photo_may_have_round_corners() -> None:
+    background, _ = cut(201, 33)
+    alpha = Image.new("L", (300, 150), 0)
+    ImageDraw.Draw(alpha).rounded_rectangle((0, 0, 299, 149), 12, fill=255)
+    answer = read(encoded(background), encoded(np.dstack([photo(), np.asarray(alpha)])))
+    assert answer.box == (201, 33, 44, 44)
+
+
+@pytest.mark.parametrize("paper", [255, 128])
+def test_a_shadow_that_was_flattened_on_the_paper_is_no_part_of_the_piece(paper: int) -> None:
+    background, part = cut(150, 40)
+    alpha = Image.new("L", (64, 64), 0)
+    alpha.paste(90, (7, 7, 57, 57))
+    alpha = alpha.filter(ImageFilter.GaussianBlur(2))
+    shade = np.asarray(alpha, np.float32)[..., None] / 255
+    flat = (paper * (1 - shade) + np.zeros(3) * shade).astype(np.uint8)
+    flat[10:54, 10:54] = part[:, :, :3]
+    answer = read(encoded(background, "JPEG"), encoded(flat, "JPEG"))
+    assert abs(answer.box[0] - 150) <= 2
 
 
 def test_a_large_picture_is_answered_in_its_own_pixels() -> None:

@@ -1,6 +1,8 @@
 """Sliders: where is the gap? In one image a small network sees it; with the piece beside it, the piece is
 matched."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,8 +24,13 @@ MOSTLY_TRANSPARENT, AT_THE_EDGE = 0.4, 0.15
 LEAST_BACKGROUND, LEAST_PIECE = 32, 8
 # A piece is at most so wide, as a share of its background; those of real sliders are a third at most.
 MOST_ACROSS = 0.5
-# Nothing transparent: as large as the background, it is the whole photo and no piece.
-OPAQUE = 250
+# As large as the background and hardly anything transparent, as at round corners: it is the whole photo and no
+# piece.
+OPAQUE, MOSTLY_OPAQUE = 250, 0.95
+# A reading of the piece that is so sure is the last.
+SURE = 0.95
+# Grey levels by which a shadow on the paper around a piece may differ from it.
+FLATTENED = 70
 # Mean difference, in grey levels, under which two pictures are the same one saved twice.
 SAME = 3.0
 
@@ -40,9 +47,10 @@ def recognize(task: Task) -> SliderAnswer:
     if data is None:
         return _one(background, task.threshold)
     picture = images.decode(data, task.limits, field="piece")
-    if picture.rgb.shape == background.rgb.shape and (picture.alpha is None or picture.alpha.min() >= OPAQUE):
-        return _whole(background, picture, task.threshold)
-    return _two(background, _checked_piece(background, picture), picture, task.threshold)
+    whole = _whole_photo(background, picture)
+    if whole is not None:
+        return _whole(background, whole, task.threshold)
+    return _two(background, picture, task.threshold)
 
 
 def _one(background: Picture, threshold: float | None) -> SliderAnswer:
@@ -51,33 +59,57 @@ def _one(background: Picture, threshold: float | None) -> SliderAnswer:
     return decode(seen, canvas, network.calibration, threshold)
 
 
-def _whole(background: Picture, picture: Picture, threshold: float | None) -> SliderAnswer:
-    places = changed(background.rgb, picture.rgb)
-    if not places and np.abs(background.rgb.astype(np.int16) - picture.rgb).mean() < SAME:
+def _whole_photo(background: Picture, picture: Picture) -> NDArray[np.uint8] | None:
+    """The photo without its gap, if the second picture is that: where it is transparent, the background."""
+    if picture.rgb.shape != background.rgb.shape:
+        return None
+    if picture.alpha is None:
+        return picture.rgb
+    opaque = picture.alpha >= OPAQUE
+    return np.where(opaque[..., None], picture.rgb, background.rgb) if opaque.mean() >= MOSTLY_OPAQUE else None
+
+
+def _whole(background: Picture, photo: NDArray[np.uint8], threshold: float | None) -> SliderAnswer:
+    places = changed(background.rgb, photo)
+    if not places and np.abs(background.rgb.astype(np.int16) - photo).mean() < SAME:
         raise InvalidImage(
             "piece",
             got="the same picture as the background",
             allowed="the picture of the piece, or the photo without its gap",
         )
     limit = ranker().calibration.threshold if threshold is None else threshold
-    return decode_changed(*without_piece(background.rgb, picture.rgb, places), limit)
+    return decode_changed(*without_piece(background.rgb, photo, places), limit)
 
 
-def _two(background: Picture, part: Piece, picture: Picture, threshold: float | None) -> SliderAnswer:
-    if picture.rgb.shape[0] != background.rgb.shape[0]:
-        return _matched(background, part, False, threshold)
-    found: list[SliderAnswer] = []
-    # Pictures of one height by chance: the piece may belong to other rows than its own.
-    for rows_agree in (True, False):
+def _two(background: Picture, picture: Picture, threshold: float | None) -> SliderAnswer:
+    """The surest of all readings of the piece; one in its own rows is doubted half as much as another."""
+    found: list[tuple[float, SliderAnswer]] = []
+    for part, rows_agree in _readings(background, picture):
         try:
-            found.append(_matched(background, part, rows_agree, threshold))
+            answer = _matched(background, part, rows_agree, threshold)
         except RecognitionFailed as refusal:
             refused = refusal
-        if found and found[0].confidence >= ranker().calibration.threshold:
-            return found[0]
+            continue
+        found.append(((1 - answer.confidence) / (2 if rows_agree else 1), answer))
+        if answer.confidence >= SURE:
+            break
     if not found:
         raise refused
-    return max(found, key=lambda answer: answer.confidence)
+    return min(found, key=lambda each: each[0])[1]
+
+
+def _readings(background: Picture, picture: Picture) -> Iterator[tuple[Piece, bool]]:
+    """What may be the piece, and whether it is to be looked for in its own rows alone."""
+    tight = _checked_piece(background, picture)
+    # Pictures of one height by chance: the piece may belong to other rows than its own.
+    rows = (True, False) if picture.rgb.shape[0] == background.rgb.shape[0] else (False,)
+    for rows_agree in rows:
+        yield tight, rows_agree
+    loose = piece(picture.rgb, picture.alpha, FLATTENED)
+    # Of a picture that was flattened, a shadow that was around the piece is not.
+    if loose is not None and loose.mask.shape != tight.mask.shape and min(loose.mask.shape) >= LEAST_PIECE:
+        for rows_agree in rows:
+            yield loose, rows_agree
 
 
 def _matched(background: Picture, part: Piece, rows_agree: bool, threshold: float | None) -> SliderAnswer:

@@ -101,12 +101,14 @@ SPECK = 0.05
 LEAST_SIDE = 10  # pixels of a piece
 
 
-def piece(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> Piece | None:
-    """The visible part of a (H, W, 3) picture, by its (H, W) alpha or, without one, by its paper; None if
-    it is empty."""
+def piece(
+    rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, tolerance: int = PAPER_TOLERANCE
+) -> Piece | None:
+    """The visible part of a (H, W, 3) picture, by its (H, W) alpha or, without one, by its paper, from which
+    it differs by more than the `tolerance` (grey levels); None if it is empty."""
     mask = _by_alpha(alpha) if alpha is not None else None
     if mask is None:
-        mask = _by_paper(rgb)
+        mask = _by_paper(rgb, tolerance)
     mask = _without_specks(mask)
     x, y, width, height = cv2.boundingRect(mask)
     if not width:
@@ -122,14 +124,14 @@ def _by_alpha(alpha: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     return (alpha > max(20, int(alpha.max()) // 2)).astype(np.uint8)
 
 
-def _by_paper(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _by_paper(rgb: NDArray[np.uint8], tolerance: int) -> NDArray[np.uint8]:
     """What is left after the plain colour around the piece, if there is one, is poured away from the edge."""
     whole = np.ones(rgb.shape[:2], np.uint8)
     edge = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]]).astype(np.int16)
     paper = np.median(edge, axis=0)
     if (np.abs(edge - paper).max(1) <= PAPER_TOLERANCE).mean() < PAPER_SHARE:
         return whole
-    like_paper = (np.abs(rgb.astype(np.int16) - paper).max(2) <= PAPER_TOLERANCE).astype(np.uint8)
+    like_paper = (np.abs(rgb.astype(np.int16) - paper).max(2) <= tolerance).astype(np.uint8)
     _, labels = cv2.connectedComponents(like_paper, connectivity=4)
     at_edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     left = (~np.isin(labels, at_edge[at_edge > 0])).astype(np.uint8)
