@@ -13,6 +13,10 @@ LABELS: dict[str, tuple[str, ...]] = {
         "motorcycle",
         "motorbikes",
         "motorbike",
+        "motor bikes",
+        "motor bike",
+        "motor cycles",
+        "motor cycle",
         "摩托车",
         "摩托車",
         "機車",
@@ -25,6 +29,8 @@ LABELS: dict[str, tuple[str, ...]] = {
     "/m/014xcs": (
         "crosswalks",
         "crosswalk",
+        "cross walks",
+        "cross walk",
         "pedestrian crossings",
         "pedestrian crossing",
         "zebra crossings",
@@ -37,7 +43,19 @@ LABELS: dict[str, tuple[str, ...]] = {
         "行人過路處",
         "行人过路处",
     ),
-    "/m/015qff": ("traffic lights", "traffic light", "红绿灯", "交通灯", "交通信号灯", "紅綠燈", "交通燈"),
+    "/m/015qff": (
+        "traffic lights",
+        "traffic light",
+        "trafficlights",
+        "trafficlight",
+        "traffic signals",
+        "traffic signal",
+        "红绿灯",
+        "交通灯",
+        "交通信号灯",
+        "紅綠燈",
+        "交通燈",
+    ),
     "/m/0199g": ("bicycles", "bicycle", "bikes", "bike", "自行车", "单车", "自行車", "腳踏車", "單車"),
     "/m/015qbp": (
         "parking meters",
@@ -59,12 +77,26 @@ LABELS: dict[str, tuple[str, ...]] = {
         "hills",
         "hill",
         "山",
+        "山峰",
+        "山或丘陵",
         "山脉",
         "山丘",
         "山脈",
     ),
-    "/m/01pns0": ("fire hydrant", "fire hydrants", "hydrant", "hydrants", "消防栓", "消火栓"),
-    "/m/01lynh": ("stairs", "stair", "staircase", "staircases", "楼梯", "台阶", "樓梯", "階梯", "台階"),
+    "/m/01pns0": ("fire hydrant", "fire hydrants", "firehydrant", "hydrant", "hydrants", "消防栓", "消火栓"),
+    "/m/01lynh": (
+        "stairs",
+        "stair",
+        "staircase",
+        "staircases",
+        "stairway",
+        "stairways",
+        "楼梯",
+        "台阶",
+        "樓梯",
+        "階梯",
+        "台階",
+    ),
 }
 
 # Asked for the first, people choose the second as well: a school bus is a bus, a taxi is a car.
@@ -88,10 +120,11 @@ def _in_a_sentence(name: str) -> str:
 
 
 _NAMES = re.compile("|".join(map(_in_a_sentence, _LONGEST_FIRST)))
-# Before the name: asked for what does not show it, the tiles that do would be the wrong ones.
+# Before the name: asked for what does not show it, or for another thing, the tiles that do would be the wrong
+# ones.
 _NEGATION = re.compile(
     r"(?:\b(?:without|except|excluding|lacking|no|non|not|other than|free of|(?:all|every|any)(?:thing)? but)"
-    r"|n't)\b[a-z ]{0,20}$|(?:不|没有|沒有|除|无|無|非(?!常))\w{0,4}$"
+    r"|n't)\b[a-z ]{0,20}$|\b(?:dirt|quad|exercise) $|(?:不|没有|沒有|除|无|無|非(?!常))\w{0,4}$"
 )
 # After it: what is asked for is another thing, or without it.
 _EXCEPTED = re.compile(

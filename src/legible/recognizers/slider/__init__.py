@@ -24,8 +24,8 @@ MOSTLY_TRANSPARENT, AT_THE_EDGE = 0.4, 0.15
 LEAST_BACKGROUND, LEAST_PIECE = 32, 8
 # A piece is at most so wide, as a share of its background; those of real sliders are a third at most.
 MOST_ACROSS = 0.5
-# As large as the background and hardly anything transparent, as at round corners: it is the whole photo and no
-# piece.
+# As large as the background and hardly anything transparent, as at round corners: it is the whole photo and
+# no piece.
 OPAQUE, MOSTLY_OPAQUE = 250, 0.95
 # A reading of the piece that is so sure is the last.
 SURE = 0.95
@@ -66,7 +66,9 @@ def _whole_photo(background: Picture, picture: Picture) -> NDArray[np.uint8] | N
     if picture.alpha is None:
         return picture.rgb
     opaque = picture.alpha >= OPAQUE
-    return np.where(opaque[..., None], picture.rgb, background.rgb) if opaque.mean() >= MOSTLY_OPAQUE else None
+    if opaque.mean() < MOSTLY_OPAQUE:
+        return None
+    return np.where(opaque[..., None], picture.rgb, background.rgb)
 
 
 def _whole(background: Picture, photo: NDArray[np.uint8], threshold: float | None) -> SliderAnswer:
