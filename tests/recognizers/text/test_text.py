@@ -4,7 +4,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from legible.calibration import THRESHOLD
 from legible.errors import InvalidImage, RecognitionFailed
@@ -52,6 +52,30 @@ def test_a_picture_without_text_is_refused() -> None:
     Image.new("RGB", (120, 40), "white").save(data, "PNG")
     with pytest.raises(RecognitionFailed):
         text.recognize(Task(Kind.TEXT, (data.getvalue(),), TextOptions()))
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("colour", ["white", "black"])
+def test_a_frame_of_one_colour_hides_no_text(form: str, place: int, colour: str) -> None:
+    file, label = labelled("text")[0]
+    frames = [Image.open(SAMPLES / "text" / file).convert("RGB")]
+    frames.insert(place, Image.new("RGB", frames[0].size, colour))
+    assert read_frames(frames, form) == label
+
+
+def test_a_text_that_moves_is_read_from_its_first_frame() -> None:
+    file, label = labelled("text")[0]
+    frame = Image.open(SAMPLES / "text" / file).convert("RGB")
+    moved = [ImageChops.offset(frame, shift, 0) for shift in (frame.width // 2, frame.width // 3)]
+    assert read_frames([frame, *moved], "PNG") == label
+
+
+def read_frames(frames: list[Image.Image], form: str) -> str:
+    data = BytesIO()
+    more = {"lossless": True} if form == "WEBP" else {}
+    frames[0].save(data, form, save_all=True, append_images=frames[1:], duration=100, **more)
+    return text.recognize(Task(Kind.TEXT, (data.getvalue(),), TextOptions())).text
 
 
 def test_what_is_no_picture_is_refused_as_such() -> None:

@@ -3,18 +3,29 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from legible.calibration import Calibration
+from legible.errors import RecognitionFailed
 from legible.images import Picture
 from legible.recognizers.text.model import Floats, Network
 from legible.recognizers.text.preprocess import further_views, preprocess
+from legible.tasks import ArithmeticAnswer, TextAnswer
 
 # Confidence from which on there is no further look, whatever the threshold; and that under which what is
 # looked at again stays unsure: only what is quite another view may help.
 SATISFIED, HOPELESS = 0.5, 0.1
+# Confidence from which on one frame of an animation is taken for the whole text: others may have the rest.
+ALONE = 0.8
+# A frame whose levels deviate by less is of one colour.
+PLAIN = 2.0
 
 Further = Callable[[bool], Iterable[Floats]]
 Read = TypeVar("Read")
 Found = TypeVar("Found")
+Told = TypeVar("Told", TextAnswer, ArithmeticAnswer)
 
 
 def looks(network: Network, picture: Picture) -> tuple[Floats, Further]:
@@ -24,6 +35,28 @@ def looks(network: Network, picture: Picture) -> tuple[Floats, Further]:
         return map(network.run, further_views(picture, hopeless))
 
     return network.run(preprocess(picture)), further
+
+
+def of_frames(picture: Picture, read: Callable[[Picture], Told]) -> Told:
+    """What `read` makes of an animation as a whole or, where that is refused, of its first frame alone, if it
+    is sure of that: the frames of a text that moves hide one another. Frames of one colour do not count."""
+    if len(picture.frames) < 2:
+        return read(picture)
+    pairs = zip(picture.frames, picture.alphas, strict=True)
+    shown = [pair for pair in pairs if any(_shows_something(each) for each in pair)]
+    if len(shown) < 2:
+        return read(Picture(*shown[0]) if shown else picture)
+    try:
+        return read(Picture(*shown[0], *zip(*shown, strict=True)))
+    except RecognitionFailed as refusal:
+        alone = read(Picture(*shown[0]))
+        if alone.confidence < ALONE:
+            raise refusal from None
+        return alone
+
+
+def _shows_something(levels: NDArray[np.uint8] | None) -> bool:
+    return levels is not None and float(cv2.meanStdDev(levels)[1].max()) >= PLAIN
 
 
 def no_further(hopeless: bool) -> Iterable[Floats]:
