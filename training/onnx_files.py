@@ -88,10 +88,13 @@ def pads_inside(model: onnx.ModelProto) -> None:
     known = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     for pad in [node for node in graph.node if node.op_type == "Pad"]:
         users = [node for node in graph.node if pad.output[0] in node.input]
-        sides = known[pad.input[1]].reshape(2, -1)
-        if [user.op_type for user in users] != ["Conv"] or sides[:, :2].any() or any(pad.input[2:]):
+        if [user.op_type for user in users] != ["Conv"] or any(pad.input[2:]) or pad.input[1] not in known:
             continue
+        sides = known[pad.input[1]].reshape(2, -1)
         attributes = {each.name: list(each.ints) for each in users[0].attribute}
+        is_other = any(each.name == "mode" and each.s != b"constant" for each in pad.attribute)
+        if is_other or "auto_pad" in attributes or sides[:, :2].any() or sides.min() < 0:
+            continue
         inside = np.array(attributes.get("pads", [0] * (sides.size - 4))) + sides[:, 2:].ravel()
         for each in [each for each in users[0].attribute if each.name == "pads"]:
             users[0].attribute.remove(each)

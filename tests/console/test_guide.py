@@ -78,7 +78,11 @@ def test_the_error_table_has_the_codes_of_the_dialects() -> None:
         "ERROR_ZERO_CAPTCHA_FILESIZE",
         "ERROR_TOO_BIG_CAPTCHA_FILESIZE",
     ]
-    assert explain.codes("bad_request")["createtask"] == ["ERROR_BAD_PARAMETERS", "ERROR_TASK_ABSENT"]
+    assert explain.codes("bad_request")["createtask"] == [
+        "ERROR_BAD_PARAMETERS",
+        "ERROR_TASK_ABSENT",
+        "ERROR_NO_SUCH_METHOD",
+    ]
     for refusal in (BodyTooLarge(limit=1), InDoubt()):
         status = row_of(REFUSALS, refusal).status
         assert explain.codes(refusal.code)["v1"] == [f"{status} {refusal.code}"]

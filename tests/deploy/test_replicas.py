@@ -121,6 +121,8 @@ def test_the_rate_limit_is_one_for_all(fleet: Fleet) -> None:
             assert set(outcomes) <= {400, 429}
             if seconds < COUNT and outcomes[400] <= RATE * seconds:
                 break
+        else:
+            pytest.fail(f"always over the rate: {outcomes} in {seconds} s")
     for client in clients:
         client.close()
     assert RATE <= outcomes[400] < RATE * COUNT

@@ -229,7 +229,10 @@ def test_an_unreadable_picture_is_told_where_it_is_polled_for(service: Service, 
 
 def test_a_call_over_the_rate_is_told_when_to_try_again(service: Service, picture: str) -> None:
     form = {"key": service.new_key(rate_per_second=1), "method": "base64", "body": picture}
-    replies = [service.client.post("/in.php", data=form) for _ in range(3)]
+    for _ in range(10):  # a machine may stand still for the second
+        replies = [service.client.post("/in.php", data=form) for _ in range(3)]
+        if not replies[-1].text.startswith("OK"):
+            break
     assert replies[-1].text == "ERROR_NO_SLOT_AVAILABLE"
     assert replies[-1].headers["retry-after"] == "1"
     assert replies[-1].headers["content-length"] == str(len(replies[-1].content))

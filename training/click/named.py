@@ -198,7 +198,7 @@ class Views:
             small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
             picture = cv2.resize(small, (CROP, CROP), interpolation=cv2.INTER_LINEAR)
         if rng.random() < self.rings:
-            picture = ringed(rng, picture)
+            picture = scenes.ringed(rng, picture)
         if rng.random() < 0.3:
             gain, lift = rng.uniform(0.7, 1.3), rng.uniform(-30, 30)
             picture = np.clip(picture * gain + lift, 0, 255).astype(np.uint8)
@@ -278,27 +278,6 @@ class Style:
             rgba = scenes._jittered(rng, rgba)
         rgba = np.ascontiguousarray(rgba)
         return np.ascontiguousarray(scenes._outlined(rng, rgba)) if self.outlined else rgba
-
-
-def ringed(rng: Rng, picture: Image) -> Image:
-    """Under faint rings, squares in squares, or waves, side by side or alone: what is laid over pictures to
-    mislead networks."""
-    height, width = picture.shape[:2]
-    cell = rng.uniform(16, 70) if rng.random() < 0.7 else 2.0 * max(height, width)
-    down, across = np.mgrid[:height, :width].astype(np.float32)
-    down, across = (np.mod(side + rng.uniform(0, cell), cell) - cell / 2 for side in (down, across))
-    form = rng.random()
-    if form < 0.4:
-        reach = np.maximum(abs(down), abs(across))
-    elif form < 0.8:
-        reach = np.hypot(down, across)
-    else:
-        reach = across + rng.uniform(1, 6) * np.sin(down / rng.uniform(3, 12))
-    waves = np.sin(reach * 2 * np.pi / rng.uniform(2.5, 8) + rng.uniform(0, 6))
-    if rng.random() < 0.5:
-        waves = np.sign(waves)
-    strength = rng.uniform(6, 32) * (rng.uniform(0.4, 1, 3) if rng.random() < 0.5 else np.ones(3))
-    return np.clip(picture + waves[..., None] * strength, 0, 255).astype(np.uint8)
 
 
 def is_photo(rgba: Image) -> bool:

@@ -27,6 +27,8 @@ SIDE, STRIDE = 192, 4
 POOL, POOL_SIDE, REPLACED_EVERY = 400, 224, 8
 # Half the longer side of an object, as a share of the scene's.
 RADIUS = (0.035, 0.17)
+# The share of scenes that lie under rings, squares or waves.
+RINGED = 0.2
 # One in so many sprites and photos is never trained on.
 HELD_OUT_EVERY = 8
 
@@ -96,6 +98,8 @@ class Scenes:
             picture, (top, left, height, width) = _page(rng, picture)
         mask = np.zeros((SIDE, SIDE), np.float32)
         places = self._objects(picture, mask, (top, left, height, width))
+        if rng.random() < RINGED:
+            picture = ringed(rng, picture)
         picture = _spoiled(rng, picture)
         return picture, _target(places, mask)
 
@@ -354,6 +358,27 @@ def _page(rng: Rng, picture: Image) -> tuple[Image, tuple[int, int, int, int]]:
         picture, (width, height), interpolation=cv2.INTER_AREA
     )
     return page, (top, left, height, width)
+
+
+def ringed(rng: Rng, picture: Image) -> Image:
+    """Under faint rings, squares in squares, or waves, side by side or alone: what is laid over pictures to
+    mislead networks."""
+    height, width = picture.shape[:2]
+    cell = rng.uniform(16, 70) if rng.random() < 0.7 else 2.0 * max(height, width)
+    down, across = np.mgrid[:height, :width].astype(np.float32)
+    down, across = (np.mod(side + rng.uniform(0, cell), cell) - cell / 2 for side in (down, across))
+    form = rng.random()
+    if form < 0.4:
+        reach = np.maximum(abs(down), abs(across))
+    elif form < 0.8:
+        reach = np.hypot(down, across)
+    else:
+        reach = across + rng.uniform(1, 6) * np.sin(down / rng.uniform(3, 12))
+    waves = np.sin(reach * 2 * np.pi / rng.uniform(2.5, 8) + rng.uniform(0, 6))
+    if rng.random() < 0.5:
+        waves = np.sign(waves)
+    strength = rng.uniform(6, 32) * (rng.uniform(0.4, 1, 3) if rng.random() < 0.5 else np.ones(3))
+    return np.clip(picture + waves[..., None] * strength, 0, 255).astype(np.uint8)
 
 
 def _spoiled(rng: Rng, picture: Image) -> Image:

@@ -29,7 +29,7 @@ def draw(encoded: Sequence[bytes], answer: Answer, path: Path) -> None:
 
 
 def drawn(encoded: Sequence[bytes], answer: Answer | None) -> Image.Image:
-    """The picture in RGB, with the answer on it where it has a place; several of one size as tiles of one."""
+    """The picture in RGB, with the answer on it where it has a place; several as tiles of one."""
     picture = _in_rows([Image.fromarray(images.decode(each).rgb) for each in encoded])
     pen = ImageDraw.Draw(picture)
     match answer:

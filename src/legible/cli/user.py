@@ -213,7 +213,7 @@ def delete(
         account = known.by_email(email)
         if not yes:
             balance = yuan(account.balance_micros)
-            typer.confirm(f"Delete {account.email} and its ¥{balance} for good?", abort=True)
+            typer.confirm(f"Delete {account.email} and its ¥{balance} for good?", abort=True, err=True)
         known.delete(account.id)
         known.forget(account.id)
     if as_json:

@@ -347,7 +347,16 @@ def test_the_only_one_of_its_kind_is_not_the_odd_one() -> None:
         "the non-unique object",
         "object that does not stand out",
         "do not differ from the others",
+        "Click all objects except the one that is different",
+        "all icons but the odd one",
+        "click every object apart from the odd one",
+        "Click the icon that does not break the pattern",
         "请点击不止出现一次的图标",
+        "請點擊不只出現一次的圖標",
+        "点击并非只出现一次的图标",
+        "点击非唯一的图标",
+        "点击除了唯一的图标以外的所有图标",
+        "点击与其他没有不同的图标",
         "点击不独特的物体",
         "没有落单的",
     ],
@@ -356,7 +365,17 @@ def test_what_is_not_the_odd_one_is_not_taken_for_it(question: str) -> None:
     assert parse(question) == Question(Rule.REPEATED)
 
 
-@pytest.mark.parametrize("question", ["All are the same except one. Click the different one", "不成对的"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "All are the same except one. Click the different one",
+        "Pick the shape that does not fit, the odd one",
+        "Click the one that is not the same; it stands out",
+        "Click the icon that has no pair and is unique",
+        "点击只出现一次的物体",
+        "不成对的",
+    ],
+)
 def test_the_odd_one_is_still_found_where_others_are_spoken_of(question: str) -> None:
     assert parse(question) == Question(Rule.ODD)
 
@@ -399,6 +418,45 @@ def test_an_elephant_is_asked_for_in_many_words(question: str) -> None:
 )
 def test_pictures_of_dogs_are_asked_for_in_many_words(question: str) -> None:
     assert parse(question) == Question(Rule.NAMED_TILES, "dog")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Select everything but the same animal as in the sample image",
+        "Click on the object that is not the same as in the sample image",
+        "点击不是与示例图片相同的物体",
+        "点击和示例图片相同的动物以外的图片",
+    ],
+)
+def test_what_is_not_like_the_sample_is_refused(question: str) -> None:
+    assert parse(question) == Question(Rule.SAMPLE)
+
+
+@pytest.mark.parametrize(
+    "question", ["点击所有大象", "請在圖中點擊所有大象", "点一下所有大象", "识别出全部大象"]
+)
+def test_all_of_them_in_one_scene_are_not_one(question: str) -> None:
+    assert parse(question).rule is Rule.DESCRIBED
+
+
+@pytest.mark.parametrize("question", ["几只狗？", "幾隻狗", "几辆车"])
+def test_how_many_there_are_is_not_where_one_is(question: str) -> None:
+    assert parse(question) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "noun"),
+    [
+        ("点击出租车", "taxi"),
+        ("識別出計程車", "taxi"),
+        ("点击手錶", "watch"),
+        ("Click on the <elephant>", "elephant"),
+        ("click the <red> elephant", "red elephant"),
+    ],
+)
+def test_a_name_is_read_whole(question: str, noun: str) -> None:
+    assert parse(question).target == noun
 
 
 @pytest.mark.parametrize("question", ["请选择所有不是狗的图片", "Select all images without a dog"])

@@ -67,8 +67,23 @@ def test_a_frame_of_one_colour_hides_no_text(form: str, place: int, colour: str)
 def test_a_text_that_moves_is_read_from_its_first_frame() -> None:
     file, label = labelled("text")[0]
     frame = Image.open(SAMPLES / "text" / file).convert("RGB")
-    moved = [ImageChops.offset(frame, shift, 0) for shift in (frame.width // 2, frame.width // 3)]
-    assert read_frames([frame, *moved], "PNG") == label
+    ground = frame.getpixel((0, 0))
+    places = [(frame.width // 2, 0), (0, 0), (frame.width // 3, 0)]
+    frames = [Image.new("RGB", (frame.width * 3 // 2, frame.height), ground) for _ in places]
+    for wide, place in zip(frames, places, strict=True):
+        wide.paste(frame, place)
+    assert read_frames(frames, "PNG") == label
+
+
+def test_a_text_of_which_each_frame_shows_a_part_is_not_read_from_one() -> None:
+    file, _ = labelled("text")[0]
+    frame = Image.open(SAMPLES / "text" / file).convert("RGB")
+    moved = [ImageChops.offset(frame, shift, 0) for shift in (0, frame.width // 2, frame.width // 3)]
+    for each, part in zip(moved, (0.75, 0, 0.4), strict=True):
+        left = int(part * frame.width)
+        each.paste(frame.getpixel((0, 0)), (left, 0, left + frame.width // 4, frame.height))
+    with pytest.raises(RecognitionFailed):
+        read_frames(moved, "PNG")
 
 
 def read_frames(frames: list[Image.Image], form: str) -> str:

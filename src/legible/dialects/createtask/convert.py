@@ -342,7 +342,7 @@ def codes(leaf: type[Refusal]) -> list[str]:
     if leaf is Unauthenticated:
         rows += OTHER_KEYS.values()
     if leaf is BadRequest:
-        rows.append(NO_TASK)
+        rows += NO_TASK, REFUSALS[WrongMethod]
     return list(dict.fromkeys(each.code for each in rows))
 
 

@@ -172,7 +172,7 @@ def _check_pixels(field: str, sizes: Sequence[tuple[int, int]], task: Task) -> N
 
 
 def _checked_size(task: Task, *, one: bool) -> tuple[int, int]:
-    """Width and height of the first picture, in pixels; those that are cut from a page may differ by one."""
+    """Width and height of the first picture, in pixels; others may have other sizes."""
     pictures, limits = task.images, task.limits
     if len(pictures) > MOST_IMAGES:
         raise InvalidImage("images", got=f"{len(pictures)} pictures", allowed=f"at most {MOST_IMAGES}")

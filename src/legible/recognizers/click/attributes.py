@@ -145,7 +145,7 @@ _LESS_MORE: tuple[tuple[str, str, str], ...] = (
 _LESS_MORE_ZH = (("size", "小", "大"), ("price", "便宜", "贵"))
 
 _VERBS = (
-    r"(?:(?:click|select|choose|pick|mark|tap|find|identify|locate|on|all|each|every|of|the|an?|any|both|those"
+    r"(?:(?:click|select|choose|pick|mark|tap|touch|press|find|identify|locate|on|all|each|every|of|the|an?|any|both|those"
     r"|two|three|four|[2-4])\s)+"
 )
 _TILE = (

@@ -17,19 +17,20 @@ TWINS = str.maketrans(
 )
 # The traditional forms of the Chinese characters that our wordings and nouns are written with.
 TRADITIONAL = str.maketrans(
-    "與專東絲兩個為烏樂書買產從倉儀們價會傘體備夠頭夾獎屬帳帶並異張懶戲護擇掛擋數斷無時顯機條來檸樹樣橋樓櫚橫"
+    "識別範於錶佈麪眾牀綫鷄與專東絲兩個為烏樂書買產從倉儀們價會傘體備夠頭夾獎屬帳帶並異張懶戲護擇掛擋數斷無時顯機條來檸樹樣橋樓櫚橫"
     "櫻沒漢灘燈靈爐點煉燭煙煩熱獅獨豬貓蝟獺環現畫電盞盤確禮種筆築籃類紅紙線織綿綠縮網脈腦腳藝蘋蘿薩蟲蝦蟻螞蠟"
     "蠍襯裝裡裏規視計記設話該請謝貨購貴輪輕轎輛邊過運還這遠連適選郵鬱鐘鍾鋼鑰鈴鉛鐺鏈鎖錨錘鍵鍛鏡長門鬧陽階雛"
     "頂項頸顆顏風飛飲餅馬驢駝駱髏魚鯊鯨鰓鱷鳥雞鴉鴨鵝鵡鸚鷹龍龜場塊圓園圖複復雙發號隻臺單臥廳參製則創動寫準擊"
     "寶實對壽壺標狀蝸車軟氣溫潛幾辦囪蔔麵",
-    "与专东丝两个为乌乐书买产从仓仪们价会伞体备够头夹奖属帐带并异张懒戏护择挂挡数断无时显机条来柠树样桥楼榈横"
+    "识别范于表布面众床线鸡与专东丝两个为乌乐书买产从仓仪们价会伞体备够头夹奖属帐带并异张懒戏护择挂挡数断无时显机条来柠树样桥楼榈横"
     "樱没汉滩灯灵炉点炼烛烟烦热狮独猪猫猬獭环现画电盏盘确礼种笔筑篮类红纸线织绵绿缩网脉脑脚艺苹萝萨虫虾蚁蚂蜡"
     "蝎衬装里里规视计记设话该请谢货购贵轮轻轿辆边过运还这远连适选邮郁钟钟钢钥铃铅铛链锁锚锤键锻镜长门闹阳阶雏"
     "顶项颈颗颜风飞饮饼马驴驼骆髅鱼鲨鲸鳃鳄鸟鸡鸦鸭鹅鹉鹦鹰龙龟场块圆园图复复双发号只台单卧厅参制则创动写准击"
     "宝实对寿壶标状蜗车软气温潜几办囱卜面",
 )
 LONGEST = 300
-_TAG = re.compile(r"</?[a-z][^<>]{0,100}>", re.IGNORECASE)
+_TAG = re.compile(r"</?(?:b|i|u|em|strong|span|p|div|br|font|a|small|mark)\b[^<>]{0,200}>", re.IGNORECASE)
+_ENTITY = re.compile(r"&#?\w{1,8};")
 # What to do when nothing is there, or all is done.
 _TAIL = re.compile(
     r"\s(?:if there (?:are|is) (?:none|no \w+)(?: left)?,? (?:click|press|tap|select)(?: on)?(?: the)? skip"
@@ -41,8 +42,8 @@ _POLITE = re.compile(r"^(?:p?lease|kindly|now|first|then|请您?|麻烦)\s*")
 _POLITE_AFTER = re.compile(r"\s*(?:please|thanks|thank you|谢谢)$")
 _ALL = re.compile(
     r"(?:click|tap|find|select|choose|pick|locate|mark|identify|touch|press)\s(?:(?:in|on)\s)?all\b"
-    r"|\w{2}(?:所有|全部)"
 )
+_HOW_MANY = re.compile("[几多]")
 _SEVERAL = re.compile(
     r"\b(?:all|each|every|any|objects|items|things|entities|ones|animals|creatures|foods|fruits|vegetables"
     r"|vehicles|insects|mammals|instruments|drinks|beverages|birds)\b|[所全每]"
@@ -72,7 +73,7 @@ class Question:
 def fold(text: str) -> str:
     """Small letters without accents, look-alikes, invisible characters, HTML, punctuation and politeness, in
     simplified Chinese."""
-    plain = _TAG.sub(" ", html.unescape(text[: 2 * LONGEST]))
+    plain = _ENTITY.sub(lambda entity: html.unescape(entity[0]), _TAG.sub(" ", text[: 2 * LONGEST]))
     # One character may become three. What is as long as that names nothing, and takes its time.
     plain = unicodedata.normalize("NFKD", plain).casefold()[: 2 * LONGEST]
     plain = "".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Cf"))
@@ -99,11 +100,12 @@ def parse(text: str) -> Question | None:
     for patterns, rule in ((TILES, Rule.NAMED_TILES), (POINT, Rule.NAMED_POINT)):
         for pattern in patterns:
             found = pattern.match(folded)
-            if found and rule is Rule.NAMED_POINT and count is None and _ALL.match(folded):
+            is_all = found and (_ALL.match(folded) or found.groupdict().get("all"))
+            if found and rule is Rule.NAMED_POINT and count is None and is_all:
                 return Question(Rule.DESCRIBED, found["thing"])  # how many they are is not known
             if found:
                 return _thing(rule, found["thing"], count)
-    noun = noun_of(_ARTICLE.sub("", folded))
+    noun = None if _HOW_MANY.match(folded) else noun_of(_ARTICLE.sub("", folded))
     return Question(Rule.NAMED_POINT, noun, count) if noun else None
 
 

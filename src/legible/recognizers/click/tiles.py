@@ -71,7 +71,7 @@ def decode_tiles(
     joint: Joint, label: str, size: tuple[int, int], threshold: float | None = None
 ) -> ClickAnswer:
     """From which pictures may fit to which do: with a `threshold`, those that are at least as sure. `size` is
-    width and height of each as it was sent.
+    width and height of the first as it was sent.
 
     Raises `RecognitionFailed` without one, when they are too unsure.
     """

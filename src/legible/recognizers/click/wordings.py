@@ -39,6 +39,7 @@ _THING = (
     "(?:object|item|element|entity|icon|shape|image|picture|pattern|symbol|figure|thing|one|animal|solid|circle)"
     "s?"
 )
+_ZH_SAMPLE = "(?:示例|范例|例图|样本|参考|所示|图示|以下图案)"
 _ZH_THING = "(?:图|物|对象|形|元素|动物|圆|项|东西|那个|一个|箭头)"
 # Of any kind: where sizes are compared, a circle is not just a thing.
 _WHATEVER = "(?:object|item|element|entity|icon|shape|image|picture|symbol|figure|thing|one|animal)s?"
@@ -47,7 +48,10 @@ _ZH_PICK = (
     "^(?:点击|选择|选出|找出|单击|点选|找到|在?(?:这张|下|上)?(?:图|图片|图像|画面|场景)[中里]"
     "|所有|物体|中|的|[一1][个只])*"
 )
-_PICK = r"^(?:(?:find|click|select|choose|tap|identify|pick|mark|locate|and|on|out|all|the|center|of|in)\s)+"
+_PICK = (
+    r"^(?:(?:find|click|select|choose|tap|touch|press|identify|pick|mark|locate|and|on|out|all|the|center|of"
+    r"|in)\s)+"
+)
 _WHERE = rf"(?: (?:in the (?:image|picture|scene)|of (?:all|them|these|all the {_WHATEVER})))?$"
 _COMPARED = rf"(?:of (?:the |all (?:the )?)?)?{_WHATEVER}"
 _ZH_SIZED = rf"(?:[一1]个)?{_ZH_WHATEVER}(?:体|品|案|形|标|像|片)?$"
@@ -90,6 +94,14 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        Rule.SAMPLE,
+        (
+            r"(?:\bnot|n't|\bbut|\bexcept|\bother than|\bdifferent from|\bunlike)(?: \w+){0,5}"
+            r" (?:same|similar|match(?:es|ing)?)\b.*\b(?:sample|example|reference|following)\b",
+            f"(?:不是?|非|没有|除了?)[与和同跟]{_ZH_SAMPLE}|{_ZH_SAMPLE}.*(?:以外|之外|除外)",
+        ),
+    ),
+    (
         Rule.ALIKE,
         (
             r"^(?:click|select|choose|find|pick|mark|tap)\b.* (?:most )?similar (?:\w+ )?to the "
@@ -99,7 +111,7 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
             r"\b(?:same|matching|match(?:es)?) (?:as )?(?:an? |the )?"
             "(?:animal|object|item|thing|entity|shape|pattern)? ?(?:as )?(?:shown |that is shown )?"
             "(?:in|as) the (?:sample|example|reference)(?: (?:image|picture|shape))?$",
-            "^(?:请?(?:点击|选择|选出|找出|挑选)).*[与和同跟](?:示例|样本|参考|所示|图示|以下图案)(?:图片?|图像|图案|图形|形状|物体|中)*的?"
+            f"^(?:请?(?:点击|选择|选出|找出|挑选)).*[与和同跟]{_ZH_SAMPLE}(?:图片?|图像|图案|图形|形状|物体|中)*的?"
             "(?:物体|动物|图案|图形|形状)?(?:最|相|最为)?(?:相似|相同|一样|匹配)的",
         ),
     ),
@@ -108,7 +120,7 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
         (
             "following (?:pattern|reference|shape|image|object)",
             r"\b(?:sample|example|reference)\b|this body part",
-            "示例|样本|参考|图示|所示|这个物体|这辆车|该车辆|该物体|以下图案|与显示|显示数量",
+            "示例|范例|例图|样本|参考|图示|所示|这个物体|这辆车|该车辆|该物体|以下图案|与显示|显示数量",
         ),
     ),
     # Rules over objects, without a vocabulary. What is not so comes before what is.
@@ -135,11 +147,15 @@ _TABLE: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (
         Rule.REPEATED,
         (
-            r"more than once|\bnot (?:appear )?(?:unique|only once)",
-            r"(?:\bnot|n't|\bnon|\bno|\bnever)(?: \w+){0,3} (?:unique|only once|odd|stands? out|differ)",
-            r"\b(?:except|other than|all but|everything but) (?:for )?(?:the |an? )?(?:\w+ )?"
-            r"(?:unique|odd|different)\b",
-            "出现多次|不是唯一|并非唯一|不止(?:出现)?(?:过|了)?[一1]次|(?:不|没有|并非|不是)(?:独特|与众不同|落单|异常)",
+            r"more than once|\bavoid\b",
+            r"(?:\bnot|n't|\bnon|\bno|\bnever)"
+            r"(?: (?:is|are|be|have|has|an?|the|one|of|really|at|all|appears?|occurs?|looks?|seen|that))*"
+            r" (?:unique|only once|odd|stands? out|differ|unpaired|break the (?:pattern|rule))",
+            r"\b(?:except|besides|apart from|excluding|other than|(?:all|any|every\w*)(?: \w+){0,3} but)\b"
+            r"(?! (?:for )?one\b)(?: \w+){0,7} (?:unique|odd|different|only once)\b",
+            "出现多次|不止(?:出现|显示)?(?:过|了)?[一1]次",
+            "(?:不|非|没有|无)(?:是|只|仅)*(?:唯一|独一无二|独特|与众不同|落单|异常|(?:出现|显示)(?:过|了)?[一1]次)",
+            "(?:没有(?:什么|任何)?|并?无)不同|除了?.*(?:唯一|独特|独一无二|不同|出现[一1]次).*(?:以外|之外|外的)",
         ),
     ),
     (
@@ -248,8 +264,8 @@ POINT = tuple(
         r"^(?:click|tap|find|select|choose|pick|locate|mark|identify|touch|press)\s(?:(?:in|on)\s)?"
         r"(?:(?:the )?cent(?:er|re) of\s)?(?:all\s)?"
         rf"(?P<thing>.+?){_IN_PICTURE}$",
-        f"^{_ZH_IN_PICTURE}(?:依次|分别)?{_ZH_VERBS}(?:一下|出)?(?:[一两二三四1-9]个|所有|全部)?"
-        f"{_ZH_IN_PICTURE}(?P<thing>.+)$",
+        f"^{_ZH_IN_PICTURE}(?:依次|分别)?{_ZH_VERBS}(?:一下|出(?!租|口))?{_ZH_IN_PICTURE}"
+        f"(?:[一两二三四1-9]个|(?P<all>所有|全部|每一?个))?{_ZH_IN_PICTURE}(?P<thing>.+)$",
     )
 )
 

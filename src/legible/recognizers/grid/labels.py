@@ -78,12 +78,22 @@ LABELS: dict[str, tuple[str, ...]] = {
         "hill",
         "山",
         "山峰",
+        "山峰或山",
         "山或丘陵",
         "山脉",
         "山丘",
         "山脈",
     ),
-    "/m/01pns0": ("fire hydrant", "fire hydrants", "firehydrant", "hydrant", "hydrants", "消防栓", "消火栓"),
+    "/m/01pns0": (
+        "fire hydrant",
+        "fire hydrants",
+        "firehydrant",
+        "firehydrants",
+        "hydrant",
+        "hydrants",
+        "消防栓",
+        "消火栓",
+    ),
     "/m/01lynh": (
         "stairs",
         "stair",
@@ -124,7 +134,9 @@ _NAMES = re.compile("|".join(map(_in_a_sentence, _LONGEST_FIRST)))
 # ones.
 _NEGATION = re.compile(
     r"(?:\b(?:without|except|excluding|lacking|no|non|not|other than|free of|(?:all|every|any)(?:thing)? but)"
-    r"|n't)\b[a-z ]{0,20}$|\b(?:dirt|quad|exercise) $|(?:不|没有|沒有|除|无|無|非(?!常))\w{0,4}$"
+    r"|n't)\b[a-z ]{0,20}$"
+    r"|\b(?:dirt|quad|exercise|stationary|pit|trail|moto|motor|motori[sz]ed) $"
+    r"|(?:不|没有|沒有|除|无|無|非(?!常))\w{0,4}$"
 )
 # After it: what is asked for is another thing, or without it.
 _EXCEPTED = re.compile(

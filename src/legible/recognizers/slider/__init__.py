@@ -109,7 +109,9 @@ def _readings(background: Picture, picture: Picture) -> Iterator[tuple[Piece, bo
         yield tight, rows_agree
     loose = piece(picture.rgb, picture.alpha, FLATTENED)
     # Of a picture that was flattened, a shadow that was around the piece is not.
-    if loose is not None and loose.mask.shape != tight.mask.shape and min(loose.mask.shape) >= LEAST_PIECE:
+    if loose is None or loose.mask.shape == tight.mask.shape or min(loose.mask.shape) < LEAST_PIECE:
+        return
+    if all(side <= whole for side, whole in zip(loose.mask.shape, tight.mask.shape, strict=True)):
         for rows_agree in rows:
             yield loose, rows_agree
 

@@ -39,7 +39,8 @@ def looks(network: Network, picture: Picture) -> tuple[Floats, Further]:
 
 def of_frames(picture: Picture, read: Callable[[Picture], Told]) -> Told:
     """What `read` makes of an animation as a whole or, where that is refused, of its first frame alone, if it
-    is sure of that: the frames of a text that moves hide one another. Frames of one colour do not count."""
+    is sure of that and the second says the same: the frames of a text that moves hide one another. Frames of
+    one colour do not count."""
     if len(picture.frames) < 2:
         return read(picture)
     pairs = zip(picture.frames, picture.alphas, strict=True)
@@ -50,7 +51,7 @@ def of_frames(picture: Picture, read: Callable[[Picture], Told]) -> Told:
         return read(Picture(*shown[0], *zip(*shown, strict=True)))
     except RecognitionFailed as refusal:
         alone = read(Picture(*shown[0]))
-        if alone.confidence < ALONE:
+        if alone.confidence < ALONE or read(Picture(*shown[1])).text != alone.text:
             raise refusal from None
         return alone
 
