@@ -206,9 +206,13 @@ def test_a_rule_over_objects_takes_one_picture() -> None:
         ask(ODD, sample("odd-1.jpg"), sample("odd-1.jpg"))
 
 
-def test_pictures_of_different_sizes_are_refused() -> None:
-    with pytest.raises(InvalidImage, match="100x100 and 120x100"):
-        ask(ODD, plain(100, 100), plain(120, 100))
+def test_pictures_may_be_of_different_sizes() -> None:
+    cats = "each image containing a cat"
+    answer = ask(cats, plain(100, 100), plain(99, 100), plain(120, 80), threshold=0.5)
+    assert len(answer.objects) == len(answer.confidences) == 3
+    assert answer.size == (100, 100)
+    with pytest.raises(InvalidImage, match=r"images\[1\].*10x100 pixels, too small"):
+        ask(cats, plain(100, 100), plain(10, 100))
 
 
 def test_more_than_sixteen_pictures_are_refused() -> None:
