@@ -13,7 +13,7 @@ from legible.accounts import Accounts
 from legible.db.session import Database
 from legible.keys import KeyRing, KeyRules
 from tests.commands import EXECUTABLE, serving
-from tests.deploy.conftest import ROOT
+from tests.deploy.conftest import DEPLOY, ROOT
 from tests.faults.load import BODY, Load, answered_rows
 from tests.servers import missing
 
@@ -28,6 +28,13 @@ def commands(first_word: str) -> str:
         each for each in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) if each.startswith(first_word)
     )
     return str(block)
+
+
+def nightly() -> str:
+    """The first command of the unit that makes dumps at night, as systemd gives it to the shell."""
+    unit = (DEPLOY / "systemd" / "legible-backup.service").read_text("utf-8")
+    (script,) = re.findall(r"^ExecStart=/bin/sh -euc '(.*)'$", unit, re.MULTILINE)
+    return str(script).replace("$$", "$").replace("%%", "%")
 
 
 def shell(script: str, folder: Path, **variables: str) -> None:
@@ -89,6 +96,33 @@ def test_postgresql_is_dumped_and_restored(database: Database, database_url: str
         tmp_path,
         DATABASE_URL=database_url,
     )
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_every_night_postgresql_is_dumped_and_the_youngest_dumps_stay(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    for program in ("pg_dump", "pg_restore"):
+        if shutil.which(program) is None:
+            missing(program)
+    new_key(database)
+    old = [tmp_path / f"legible-2026-01-{day:02}.dump" for day in range(1, 21)]
+    for path in old:
+        path.touch()
+    shell(nightly(), tmp_path, LEGIBLE_DATABASE_URL=database_url)
+    left = sorted(path for path in tmp_path.glob("*") if path.is_file())
+    assert left[:-1] == old[-13:]
+    shell(f"pg_restore --list {left[-1].name} | grep 'TABLE DATA .* account '", tmp_path)
+
+
+def test_a_dump_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    if shutil.which("pg_dump") is None:
+        missing("pg_dump")
+    good = tmp_path / "legible-2026-01-01.dump"
+    good.touch()
+    with pytest.raises(AssertionError, match="pg_dump"):
+        shell(nightly(), tmp_path, LEGIBLE_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    assert list(tmp_path.glob("legible-*.dump")) == [good]
 
 
 def test_sqlite_is_copied_while_it_is_written(sqlite_url: str, tmp_path: Path) -> None:
