@@ -113,11 +113,31 @@ async def test_without_redis_each_server_counts_for_itself_until_it_is_back(
     await limiter.close()
 
 
-async def test_a_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    limiter, clock = RateLimiter(10), time.time
+async def test_a_clock_that_is_set_back_locks_nobody_out(
+    limiter: RateLimiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = time.time
     assert await allowed(limiter, 12, account_id=110) == 10
     monkeypatch.setattr(time, "time", lambda: clock() - 3600)
     assert await allowed(limiter, 12, account_id=110) == 10
+
+
+async def test_a_clock_that_is_set_back_in_the_middle_of_a_window_locks_nobody_out(
+    limiter: RateLimiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = time.time
+    assert await allowed(limiter, 6, account_id=111) == 6
+    monkeypatch.setattr(time, "time", lambda: clock() - 3600)
+    assert await allowed(limiter, 30, account_id=111) in (10, 14)
+
+
+async def test_a_server_whose_clock_is_a_little_behind_counts_what_others_counted(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter, clock = RateLimiter(10, redis_url), time.time
+    assert await allowed(limiter, 10, account_id=112) == 10
+    monkeypatch.setattr(time, "time", lambda: clock() - 0.9)
+    assert await allowed(limiter, 2, account_id=112) == 0
     await limiter.close()
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 2.0
 CLOCK_STEP_SECONDS = 0.1
+# By so much may the clock of another server be ahead. What Redis has from later than that is from before this
+# server's clock was set back.
+CLOCK_AHEAD_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -93,7 +96,7 @@ class RateLimiter:
     async def _hit(self, item: RateLimitItemPerSecond, key: str) -> bool:
         if self.shared is not None and time.monotonic() >= self._shared_again:
             try:
-                is_allowed = await self.shared.hit(item, key)
+                is_allowed = await self.shared.hit(item, key) or await self._is_misdated(self.shared, item, key)
             except _redis_errors() as error:
                 await self._pause(error)
             else:
@@ -101,6 +104,14 @@ class RateLimiter:
                 return is_allowed
         self._follow_clock()
         return self.local.hit(item, key)
+
+    async def _is_misdated(self, shared: SharedWindow, item: RateLimitItemPerSecond, key: str) -> bool:
+        """Whether calls to come fill the window; it then begins anew, with this call."""
+        stats = await shared.get_window_stats(item, key)
+        if stats.reset_time - time.time() <= item.get_expiry() + CLOCK_AHEAD_SECONDS:
+            return False
+        await shared.clear(item, key)
+        return await shared.hit(item, key)
 
     async def _stats(self, item: RateLimitItemPerSecond, key: str) -> WindowStats:
         if self.shared is not None and time.monotonic() >= self._shared_again:
@@ -127,7 +138,7 @@ class RateLimiter:
         self._is_alone = False
 
     def _follow_clock(self) -> None:
-        """After a clock was set back, past calls would look like calls to come, and fill the window."""
+        """After a clock was set back, past calls look like calls to come, and would fill the window."""
         clock = _wall_clock()
         if clock < self._clock - CLOCK_STEP_SECONDS:
             self.local.storage.reset()
