@@ -1,5 +1,6 @@
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -52,6 +53,12 @@ def test_make_alone_lists_what_there_is():
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("serve", "test", "lint", "fix", "migration", "bench", "faults", "audit", "sbom", "image"):
         assert f"make {target} " in listed
+
+
+def test_bandit_finds_no_dangerous_habit():
+    command = [sys.executable, "-m", "bandit", "--quiet", "--recursive", ROOT / "src"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_nobody_is_root_in_the_image():

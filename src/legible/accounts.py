@@ -293,8 +293,8 @@ class Accounts:
                 .where(AuditEvent.subject == account.email)
                 .values(subject=NOBODY.format(account_id))
             )
-            nameless = {"email": LEAVING.format(account_id), "password_hash": None}
-            _change(session, account_id, **nameless, is_admin=False, is_enabled=False)
+            gone = LEAVING.format(account_id)
+            _change(session, account_id, email=gone, password_hash=None, is_admin=False, is_enabled=False)
 
     def forget(self, account_id: int) -> None:
         """What the calls of a deleted account said and showed goes, a few at a time."""

@@ -96,7 +96,7 @@ class RateLimiter:
     async def _hit(self, item: RateLimitItemPerSecond, key: str) -> bool:
         if self.shared is not None and time.monotonic() >= self._shared_again:
             try:
-                is_allowed = await self.shared.hit(item, key) or await self._is_misdated(self.shared, item, key)
+                is_allowed = await self.shared.hit(item, key) or await self._begins_anew(item, key)
             except _redis_errors() as error:
                 await self._pause(error)
             else:
@@ -105,8 +105,11 @@ class RateLimiter:
         self._follow_clock()
         return self.local.hit(item, key)
 
-    async def _is_misdated(self, shared: SharedWindow, item: RateLimitItemPerSecond, key: str) -> bool:
-        """Whether calls to come fill the window; it then begins anew, with this call."""
+    async def _begins_anew(self, item: RateLimitItemPerSecond, key: str) -> bool:
+        """Whether calls to come filled the shared window, which then begins anew with this call."""
+        shared = self.shared
+        if shared is None:
+            return False
         stats = await shared.get_window_stats(item, key)
         if stats.reset_time - time.time() <= item.get_expiry() + CLOCK_AHEAD_SECONDS:
             return False
