@@ -27,8 +27,10 @@ def main(nodes: int) -> None:
     for line in sys.stdin:
         match line.strip():
             case "node":
-                cluster.remove_node(others.pop(), allow_graceful=False)
-                print("a node is gone", flush=True)
+                node = others.pop()
+                recognizers = len(recognizers_of(node.all_processes["raylet"][0].process.pid))
+                cluster.remove_node(node, allow_graceful=False)
+                print(f"a node with {recognizers} recognizers is gone", flush=True)
             case "replica":
                 print(f"killed {send(signal.SIGKILL)}", flush=True)
             case "hang":
@@ -46,9 +48,14 @@ def started(start: Callable[[], T]) -> T:
 
 def send(number: signal.Signals) -> int:
     """The signal, to the first recognizer of our own cluster."""
-    found = min(pid for pid in descendants(os.getpid()) if b"ray::ServeReplica" in command_line(pid))
+    found = min(recognizers_of(os.getpid()))
     os.kill(found, number)
     return found
+
+
+def recognizers_of(process: int) -> list[int]:
+    """Those that run under that process."""
+    return [pid for pid in descendants(process) if b"ray::ServeReplica" in command_line(pid)]
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "recognizers" / "samples" / "text"
 TEXT_ONLY = (sys.executable, "-m", "tests.engine.text_only")
 REPLICAS = "4"  # so that one is left when another and a whole node are gone
+LOST = {"hang": "stopped", "replica": "killed", "node": "a node with [1-9] recognizers"}
+FEW = 8  # without a second try it would be all that a recognizer has at once, three times
 # In the words of the two dialects that the load speaks; nothing is charged for it.
 OUR_FAULT = r'"code":\s*(500|504|"api_error"|"timeout")'
 
@@ -110,20 +112,22 @@ def test_without_a_cluster_it_says_how_to_join_one(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_node_and_a_recognizer_are_killed_under_load_and_nothing_is_lost(
+def test_recognizers_hang_and_die_and_a_node_is_lost_under_load_and_nothing_is_lost(
     cluster: Cluster, database: Database, database_url: str, key: str, tmp_path: Path
 ) -> None:
     with two_servers(cluster, database_url, tmp_path) as (one, other):
         in_batches = assert_batches_change_no_answer(one.url, key)
         loads = [Load(server.url, key) for server in (one, other)]
         with loads[0], loads[1]:
-            for what in ("replica", "node"):
+            for what in ("hang", "replica", "node"):
                 for load in loads:
                     load.wait_for(30)
-                assert cluster.do(what)
+                assert re.search(LOST[what], cluster.do(what))
             for load in loads:
                 load.wait_for(60)
-        # Whoever was refused was told so, and has an answer when he asks again.
+        # Lost calls go to another recognizer; whoever was refused was told so, and has an answer when he asks
+        # again.
+        assert sum(len(load.refused) for load in loads) <= FEW
         for load, server in zip(loads, (one, other), strict=True):
             assert load.interrupted == []
             assert [text for _, _, text in load.refused if not re.search(OUR_FAULT, text)] == []
@@ -190,6 +194,58 @@ def text_of(picture: Path) -> str:
 def results(database: Database) -> set[str]:
     with database.read() as session:
         return set(session.scalars(select(Call.result).where(Call.outcome == "answered")))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "exposed", "why"),
+    [
+        (["10.0.0.2", "8.8.8.8"], None, "A Ray node has the public address 8.8.8.8"),
+        (["10.0.0.2", "2606:4700::1"], None, "A Ray node has the public address 2606:4700::1"),
+        (["10.0.0.2", "100.64.0.9", "fd00::2"], "203.0.113.5", "Ray answers on the public address 203.0.113.5"),
+    ],
+)
+def test_with_a_public_address_it_does_not_start(
+    nodes: list[str], exposed: str | None, why: str, tmp_path: Path
+) -> None:
+    """In a cluster that says it has such nodes: this machine has no public address."""
+    cluster = f"""
+from types import SimpleNamespace
+from legible.cli import main
+from legible.engine import ray as engine
+engine.ray = SimpleNamespace(
+    is_initialized=lambda: True,
+    get_runtime_context=lambda: SimpleNamespace(gcs_address="10.0.0.1:6379"),
+    nodes=lambda: [{{"Alive": True, "NodeManagerAddress": each}} for each in {nodes}],
+    shutdown=lambda: print("left the cluster"),
+)
+engine._demands_token = lambda address: True
+engine._exposed = lambda port: {exposed!r}
+main()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", cluster, "serve", "--engine", "ray", "--data", tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"RAY_AUTH_MODE": "token"},
+    )
+    assert (ran.returncode, ran.stdout, why in ran.stderr) == (1, "left the cluster\n", True), ran
+
+
+def test_a_port_that_answers_on_a_public_address_is_noticed() -> None:
+    """As if loopback were one: it is the address that leads to loopback."""
+    asked = """
+import socket, sys
+from legible.engine import ray as engine
+engine.FAR_AWAY = ("127.0.0.2",)
+engine._is_private = lambda address: False
+with socket.create_server(("127.0.0.1", 0)) as server:
+    port = server.getsockname()[1]
+    found = engine._exposed(port)
+print(found, engine._exposed(port))
+"""
+    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "127.0.0.1 None\n", ran
 
 
 def test_without_token_authentication_it_does_not_start(tmp_path: Path) -> None:

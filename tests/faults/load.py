@@ -35,6 +35,7 @@ class Load:
     refused: list[tuple[str, int, str]] = field(default_factory=list)  # key, status, sentence
     interrupted: list[str] = field(default_factory=list)
     tasks: dict[str, str] = field(default_factory=dict)  # task id by idempotency key
+    texts: set[str] = field(default_factory=set)  # what was read in the one picture that all calls show
     last_answer: float = 0.0  # monotonic
 
     def __post_init__(self) -> None:
@@ -90,7 +91,9 @@ class Load:
             return False
         body = reply.json()
         if reply.status_code == 200 and body.get("success", True):
-            self.answered[token] = body.get("trace_id") or body["data"]["log_id"]
+            data = body.get("data", body)
+            self.answered[token] = body.get("trace_id") or data["log_id"]
+            self.texts.add(data.get("text") or data["result"])
             self.last_answer = time.monotonic()
         else:
             # Polling for the reply of a task is a success, whatever the reply is.
@@ -146,6 +149,7 @@ def assert_nothing_lost(database: Database, database_url: str, load: Load, folde
     """Every answer that was heard is in the log; what is in the log was charged once, and is kept to be asked
     for again; `legible ledger check` agrees."""
     rows, kept = answered_rows(database), stored(database)
+    assert len(load.texts) == 1
     assert set(load.answered.values()) <= rows
     assert charged(database) == len(rows)
     bodies = [body for token, body in kept.items() if token.startswith("idempotency:")]
