@@ -14,7 +14,9 @@ from legible.settings import Settings
 from tests.deploy.conftest import DEPLOY, ROOT
 from tests.servers import missing
 
-UNITS = sorted(path for path in (DEPLOY / "systemd").glob("*.s*") if path.is_file())
+UNITS = sorted(
+    path for path in (DEPLOY / "systemd").iterdir() if path.suffix in (".service", ".socket", ".timer")
+)
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
 PAGE = (ROOT / "docs" / "deploy.md").read_text("utf-8")
 # What a service that faces strangers must not have.

@@ -21,6 +21,8 @@ CLIENTS = 8
 IMAGE = base64.b64encode(SAMPLE_PICTURE.read_bytes()).decode()
 BODY = {"image": IMAGE, "type": 50200}
 TASK = "task"
+# What a refusal says of the money, in the words of two dialects.
+HONEST = ("nothing was charged", "未扣费", "not known yet", "暂时无法确认")
 
 
 @dataclass

@@ -12,12 +12,11 @@ from legible.db.session import Database, upgrade
 from tests import servers
 from tests.commands import serving
 from tests.faults.conftest import Extent, Note, account_with_key
-from tests.faults.load import Load, assert_nothing_lost, assert_paid_once
+from tests.faults.load import HONEST, Load, assert_nothing_lost, assert_paid_once
 from tests.service import base64_of, draw
 
 LONGEST_UP_SECONDS = 1.0
 LONGEST_DOWN_SECONDS = 1.5
-HONEST = ("nothing was charged", "未扣费", "not known yet", "暂时无法确认")
 
 
 @pytest.fixture
