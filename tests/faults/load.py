@@ -151,7 +151,7 @@ def assert_nothing_lost(database: Database, database_url: str, load: Load, folde
     """Every answer that was heard is in the log; what is in the log was charged once, and is kept to be asked
     for again; `legible ledger check` agrees."""
     rows, kept = answered_rows(database), stored(database)
-    assert len(load.texts) == 1
+    assert len(load.texts) <= 1
     assert set(load.answered.values()) <= rows
     assert charged(database) == len(rows)
     bodies = [body for token, body in kept.items() if token.startswith("idempotency:")]

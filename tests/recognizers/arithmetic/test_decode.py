@@ -72,6 +72,13 @@ def test_a_sum_that_is_unsure_is_looked_at_again() -> None:
     assert len(list(seen)) == 1, "the second look was sure, and the third is not asked for"
 
 
+def test_a_number_over_99_must_be_sure() -> None:
+    with pytest.raises(RecognitionFailed):
+        decode(frames("3+104=", 0.98), NETWORK, threshold=0.3)
+    assert decode(frames("3+10=", 0.98), NETWORK, threshold=0.3).text == "13"
+    assert decode(frames("3+104="), NETWORK, threshold=0.3).text == "107"
+
+
 def test_one_number_in_digits_and_the_other_in_chinese_is_never_read() -> None:
     doubt = frames("二加六=?")
     doubt[:2, CHARS.index("8")], doubt[:2, CHARS.index("二")] = 0.8, 0.19

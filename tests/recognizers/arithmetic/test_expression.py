@@ -42,8 +42,13 @@ from legible.recognizers.arithmetic.expression import HAN_DIGITS, NotASum, NoWho
         ("请计算:两加六等于几", "2+6", 8),
         ("计算3+5=", "3+5", 8),
         ("壹加贰等于", "1+2", 3),
-        ("7+8=7", "7+8", 15),
         ("-8/2", "-8/2", -4),
+        ("3+5=??", "3+5", 8),
+        ("3+(-5)=?", "3+(-5)", -2),
+        ("(-5)x3=?", "(-5)*3", -15),
+        ("二十三=?", "2+3", 5),
+        ("计算:四十八等于", "4+8", 12),
+        ("二十三加一=?", "23+1", 24),
     ],
 )
 def test_a_sum_is_worked_out(text: str, expression: str, value: int) -> None:
@@ -60,6 +65,9 @@ def test_a_sum_is_worked_out(text: str, expression: str, value: int) -> None:
         "hello",
         "3",
         "(3)",
+        "(-3)=?",
+        "二十三",
+        "二十=?",
         "3==4",
         "1+2+3+4+5+6+7",
         "1+2+3+",
@@ -86,7 +94,7 @@ def test_a_sum_that_asks_for_one_of_its_numbers_is_refused(text: str) -> None:
         parse(text)
 
 
-@pytest.mark.parametrize("text", ["7+8=15", "2+6=8", "12-3=10"])
+@pytest.mark.parametrize("text", ["7+8=15", "2+6=8", "12-3=10", "7+8=7"])
 def test_a_sum_that_is_worked_out_asks_nothing(text: str) -> None:
     with pytest.raises(NoWholeAnswer, match="already"):
         parse(text)
@@ -128,6 +136,9 @@ def test_chinese_numerals_up_to_99_are_read(tens: int, ones: int, other: int) ->
         "7+8=15",
         "请计算:两加六等于几",
         "1+2+3+4+5=",
+        "3+(-5)=??",
+        "(-5)+3=",
+        "二十三等于几",
     ],
 )
 def test_every_beginning_of_a_sum_can_be_one(text: str) -> None:

@@ -15,7 +15,9 @@ BEAM, LEAST = 16, 0.004
 # question: an unsure reading of that kind is more likely another one.
 UNUSUAL, SELDOM = 0.1, 0.3
 LARGE = re.compile(r"\d{3}")
-ENDINGS = frozenset("=?等是几")
+# From this probability on a number over 99 is believed; else it is looked at again, as what has this one.
+LARGE_SURE, DOUBTED = 0.75, 0.02
+ENDINGS = frozenset("=等是几多")
 # Where a sum is known to be asked, a stroke before a last number is often an equals sign.
 LAST_STROKE, NUMBER = re.compile(r"\d[-一]\d+$"), re.compile(r"\d+")
 CHARS = "0123456789+-*/÷x=?().·:加减乘除上去以等于几是多少零一二三四五六七八九十两请计算壹贰叁肆伍陆柒捌玖"
@@ -68,7 +70,10 @@ def likeliest(readings: list[Reading], looks: int) -> tuple[Sum, float] | None:
         likely[asked] = likely.get(asked, 0.0) + reading.probability / looks
         weighed[asked] = weighed.get(asked, 0.0) + reading.probability * _usual(reading.text, asked)
     asked = max(weighed, key=lambda each: weighed[each], default=None)
-    return None if asked is None else (asked, min(1.0, likely[asked]))
+    if asked is None:
+        return None
+    sure = min(1.0, likely[asked])
+    return asked, min(sure, DOUBTED) if LARGE.search(asked.expression) and sure < LARGE_SURE else sure
 
 
 def _undoubted(text: str, asked: Sum) -> Sum | None:

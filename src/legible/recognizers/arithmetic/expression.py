@@ -24,16 +24,21 @@ _HAN, _SOME_HAN = f"[{HAN_DIGITS}十]{{1,3}}", f"[{HAN_DIGITS}十]{{0,3}}"
 _OPERATOR = "|".join(re.escape(word) for word in sorted(OPERATORS, key=len, reverse=True))
 _PREFIX, _SOME_PREFIX = r"(?:请?计算:?)?", r"(?:请|请?计|请?计算:?)?"
 # A mark that asks, or what it is often taken for; words that ask.
-_ENDING, _SOME_ENDING = r"(?:(?:=|等于|是)?(?:几|多少)?=?\??)", r"(?:(?:=|等于?|是)?(?:几|多少?)?=?\??)"
+_ENDING, _SOME_ENDING = (
+    r"(?:(?:=|等于|是)?(?:几|多少)?=?\?{0,3})",
+    r"(?:(?:=|等于?|是)?(?:几|多少?)?=?\?{0,3})",
+)
 _TOKEN = re.compile(rf"({_DIGITS}|{_HAN})|({_OPERATOR})|([()])")
 # A minus sign and the numeral one are the same stroke: between two numbers in digits it is the sign.
 _STROKE = re.compile(r"(?<=\d)一(?=\d)")
+# A plus sign and the numeral ten too. One number alone is never asked.
+_CROSS = re.compile(rf"({_PREFIX}(?:\?=)?[{HAN_DIGITS}])十([{HAN_DIGITS}](?=.){_ENDING})")
 _HAN_NUMBER = re.compile(rf"(?:([{HAN_DIGITS[1:]}])?(十)([{HAN_DIGITS[1:]}])?)|([{HAN_DIGITS}])")
 
 
 def _body(number: str, operator: str, steps: str) -> str:
     """A pattern of sums of such numbers, up to their ending, of so many `steps`, as "{1,5}"."""
-    inner = rf"\(-?(?:{number})(?:(?:{operator})(?:{number})){{1,2}}\)"
+    inner = rf"\((?:-?(?:{number})(?:(?:{operator})(?:{number})){{1,2}}|-(?:{number}))\)"
     term = f"(?:{number}|{inner})"
     return f"-?(?:{inner}|{term}(?:(?:{operator}){term}){steps})"
 
@@ -42,7 +47,7 @@ def _beginning(number: str, some: str, operator: str) -> str:
     """A pattern of all that such sums can begin with."""
     step = rf"(?:{operator})(?:{number})"
     inside = [f"-?{some}", f"-?(?:{number})(?:{step})?(?:{operator}){some}"]
-    bracket = rf"\((?:{'|'.join(inside)}|-?(?:{number})(?:{step}){{1,2}}\)?)"
+    bracket = rf"\((?:{'|'.join(inside)}|(?:-?(?:{number})(?:{step}){{1,2}}|-(?:{number}))\)?)"
     started = f"(?:{some}|{bracket})"
     further = f"{_body(number, operator, FEWER)}(?:{operator}){started}"
     return f"(?:-?{started}|{further}|{_body(number, operator, WHOLE)}(?:{_SOME_ENDING}|=\\d{{0,4}}))"
@@ -61,6 +66,7 @@ _BEGINNING = re.compile(
             _SOME_PREFIX,
             rf"{_PREFIX}(?:\?=)?{_beginning(_DIGITS, _SOME_DIGITS, f'{_OPERATOR}|一')}",
             rf"{_PREFIX}(?:\?=)?{_beginning(_HAN, _SOME_HAN, _OPERATOR)}",
+            rf"{_PREFIX}(?:\?=)?[{HAN_DIGITS}]十[{HAN_DIGITS}]{_SOME_ENDING}",
             rf"{_PREFIX}\?(?:=|(?:{_OPERATOR})(?:{_SOME_DIGITS}|{_DIGITS}=\d{{0,4}}))?",
             rf"{_PREFIX}{_DIGITS}(?:{_OPERATOR})\?(?:=\d{{0,4}})?",
         )
@@ -96,7 +102,9 @@ def parse(text: str) -> Sum:
     text = text.replace(" ", "").translate(HAN_VARIANTS)
     if _RIDDLE.fullmatch(text):
         raise NoWholeAnswer(f"{text!r} asks for one of the numbers of a sum")
-    match = _SUM.fullmatch(_STROKE.sub("-", text))
+    crossed = _CROSS.fullmatch(text)
+    text = _STROKE.sub("-", text) if crossed is None else f"{crossed[1]}+{crossed[2]}"
+    match = _SUM.fullmatch(text)
     tokens = [] if match is None else list(_tokens(match[1]))
     numbers = sum(token[0].isdigit() for token in tokens)
     if match is None or not 2 <= numbers <= MOST_NUMBERS:
@@ -105,8 +113,7 @@ def parse(text: str) -> Sum:
     value = _Reader(tokens).value()
     if value.denominator != 1:
         raise NoWholeAnswer(f"{expression} is no whole number")
-    # A single figure that is wrong is a question mark that was not read well.
-    if match[2] and (int(match[2]) == value or len(match[2]) > 1):
+    if match[2]:
         raise NoWholeAnswer(f"{text!r} is worked out already")
     return Sum(expression, int(value))
 
