@@ -13,7 +13,7 @@ import pytest
 from legible.app import build_app
 from legible.settings import Settings
 from legible.tasks import Kind
-from tests.dialects.voices import Voice
+from tests.dialects.voices import VOICES, Voice
 from tests.service import Fake, Service, Start, running
 
 
@@ -146,6 +146,86 @@ def test_a_bug_away_from_the_dialects_is_a_problem_document(
     assert (reply.status_code, reply.json()["code"]) == (500, "internal_error")
     assert reply.json()["trace_id"] == reply.headers["x-trace-id"]
     assert "secret" not in reply.text
+
+
+ORIGIN = {"origin": "https://example.com"}
+PREFLIGHT = ORIGIN | {"access-control-request-method": "POST"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [each.path for each in VOICES]
+    + ["/createTask/", "/in.php", "/v1/balance", "/captcha/unknown", "/api/unknown", "/v1/calls/1"],
+)
+def test_pages_of_other_sites_may_ask_before_they_call_an_api(service: Service, path: str) -> None:
+    asked = {"access-control-request-headers": "authorization,content-type,idempotency-key,x-api-key"}
+    known = {"authorization": f"Bearer {service.key}", "x-api-key": service.key}
+    reply = service.client.options(path, headers=PREFLIGHT | asked | known)
+    assert reply.status_code == 200
+    assert reply.headers["access-control-allow-origin"] == "*"
+    assert reply.headers["access-control-allow-methods"] == "GET, POST"
+    assert "access-control-allow-credentials" not in reply.headers
+    assert service.calls() == []
+    for other in ({"access-control-request-headers": "cookie"}, {"access-control-request-method": "PUT"}):
+        assert service.client.options(path, headers=PREFLIGHT | other).status_code == 400
+
+
+def test_pages_of_other_sites_may_read_what_an_api_replies(
+    service: Service, voice: Voice, picture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = [
+        voice.ask(service.client, service.key, voice.body(picture), **ORIGIN),
+        voice.ask(service.client, service.key, voice.body("%"), **ORIGIN),
+        voice.ask(service.client, "lg_unknown", voice.body(picture), **ORIGIN),
+    ]
+    monkeypatch.setattr(service.parts.desk, "receive", None)
+    replies.append(voice.ask(service.client, service.key, voice.body(picture), **ORIGIN))
+    codes = ("invalid_image", "unauthenticated", "internal_error")
+    assert [reply.status_code for reply in replies] == [200, *map(voice.status, codes)]
+    for reply in replies:
+        assert reply.headers["access-control-allow-origin"] == "*"
+        assert reply.headers["access-control-expose-headers"] == "x-trace-id, retry-after"
+        assert reply.headers["x-trace-id"]
+
+
+@pytest.mark.parametrize("headers", [{}, ORIGIN, {"access-control-request-method": "POST"}])
+def test_another_question_about_options_is_refused(
+    service: Service, voice: Voice, headers: dict[str, str]
+) -> None:
+    reply = service.client.request(
+        "OPTIONS",
+        voice.path,
+        json=voice.signed({}, service.key),
+        headers=voice.headers(service.key) | headers,
+    )
+    assert reply.status_code == voice.status("wrong_method")
+    assert "OPTIONS" in voice.sentence(reply.json())
+    assert service.last_call().outcome == "wrong_method"
+    assert ("access-control-allow-origin" in reply.headers) == ("origin" in headers)
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/console", "/docs", "/metrics", "/no/such/page", "/v1x"])
+def test_pages_of_other_sites_may_not_read_the_console(service: Service, path: str) -> None:
+    for reply in (
+        service.client.options(path, headers=PREFLIGHT),
+        service.client.get(path, headers=ORIGIN),
+    ):
+        assert not [name for name in reply.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("//login", 200), ("///", 200), ("/login/", 404), ("//example.com", 404), ("//example.com/", 404)],
+)
+def test_slashes_lead_to_no_other_page(service: Service, path: str, status: int) -> None:
+    reply = service.client.get(f"{str(service.client.base_url).rstrip('/')}{path}")
+    assert (reply.status_code, reply.headers.get("location")) == (status, None)
+
+
+@pytest.mark.parametrize("path", ["//v1/balance", "/v1/balance/", "//v1/calls/"])
+def test_a_slash_too_many_does_no_harm_where_nothing_is_read(service: Service, path: str) -> None:
+    url = f"{str(service.client.base_url).rstrip('/')}{path}"
+    assert service.client.get(url, headers={"x-api-key": service.key}).status_code == 200
 
 
 def test_a_database_that_is_down_is_told_and_nothing_is_lost(

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -12,6 +12,7 @@ import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -106,7 +107,7 @@ class Service(FastAPI):
     Its telemetry is off: it asks for its settings at every request, and `LEGIBLE_OTLP_URL` is our way.
     """
 
-    def __init__(self, parts: Parts, recognitions: Sequence[BaseRoute]) -> None:
+    def __init__(self, parts: Parts, api_routes: Sequence[BaseRoute]) -> None:
         super().__init__(
             openapi_url=None,
             docs_url=None,
@@ -114,11 +115,11 @@ class Service(FastAPI):
             lifespan=partial(_lifespan, parts),
             telemetry={"tracing": False, "metrics": False, "logs": False},
         )
-        self.spans, self.recognitions = parts.metrics.spans, recognitions
+        self.spans, self.api_routes = parts.metrics.spans, api_routes
 
     def build_middleware_stack(self) -> ASGIApp:
-        app = Trace(Shortcut(super().build_middleware_stack(), self.recognitions, v1.refused))
-        return app if self.spans is None else self.spans(app)
+        app: ASGIApp = Trace(Shortcut(super().build_middleware_stack(), self.api_routes, v1.refused))
+        return Gate(app if self.spans is None else self.spans(app), self.api_routes)
 
 
 def _console(parts: Parts) -> FastAPI:
@@ -282,6 +283,39 @@ async def _http_error(request: HttpRequest, error: HTTPException) -> Response:
         allowed = (error.headers or {}).get("Allow", "another one")
         return v1.problem(request, WrongMethod(got=request.method, allowed=allowed))
     return v1.problem(request, NotFound(f"there is no {shown(request.url.path)}; see /docs"))
+
+
+class Gate:
+    """What every request passes first (plain ASGI): its path as it was meant, and for pages of other sites
+    the APIs alone. That opens nothing: a key is in a header or a body, and never in a cookie."""
+
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+        self.app = app
+        self.paths = frozenset(route.path for route in routes if isinstance(route, APIRoute))
+        self.folders = tuple(path.partition("{")[0] for path in self.paths if "{" in path)
+        self.shared = CORSMiddleware(
+            app,
+            allow_origins=["*"],
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-api-key", "idempotency-key"],
+            expose_headers=["x-trace-id", "retry-after"],
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.app
+        if scope["type"] == "http":
+            path = scope["path"]
+            if path.startswith("//") or path.endswith("/"):
+                path = scope["path"] = self._meant(path)
+            if b"origin" in dict(scope["headers"]) and (path in self.paths or path.startswith(self.folders)):
+                app = self.shared
+        await app(scope, receive, send)
+
+    def _meant(self, path: str) -> str:
+        """Without the slashes that a base URL with one at its end leaves."""
+        path = "/" + path.lstrip("/")
+        bare = path.removesuffix("/")
+        return bare if bare in self.paths else path
 
 
 class Trace:

@@ -73,6 +73,8 @@ def test_the_key_is_found_however_clients_write_it(service: Service, picture: st
         ({"charset": "digits", "min_length": 4, "max_length": 4}, TextOptions("0123456789", 4, 4)),
         ({"charset": "lower", "case": "upper"}, TextOptions("abcdefghijklmnopqrstuvwxyz", case="upper")),
         ({"charset": "ABCA12"}, TextOptions("ABC12")),
+        ({"min_length": "4", "max_length": " 6.0", "async": "false"}, TextOptions(None, 4, 6)),
+        ({"max_length": 6.0, "async": 0}, TextOptions(None, 1, 6)),
         ({"unknown": 1}, TextOptions()),
     ],
 )
@@ -102,11 +104,16 @@ def test_an_option_that_is_empty_is_left_out(service: Service, picture: str) -> 
         ({"max_length": 33}, "max_length: got 33"),
         ({"min_length": 5, "max_length": 4}, "min_length: got 5; allowed: at most max_length, which is 4"),
         ({"min_length": 2.5}, "min_length: got 2.5"),
+        ({"min_length": "few"}, "min_length: got 'few'; allowed: a whole number from 1 to 32"),
+        ({"max_length": "33"}, "max_length: got '33'; allowed: a whole number from 1 to 32"),
+        ({"max_length": True}, "max_length: got true; allowed: a whole number from 1 to 32"),
         ({"case": "title"}, "case: got 'title'; allowed: keep, lower or upper"),
         ({"confidence": 1.5}, "confidence: got 1.5; allowed: a number from 0 to 1"),
         ({"confidence": "high"}, "confidence: got 'high'"),
-        ({"confidence": True}, "confidence: got true"),
-        ({"async": "yes"}, "async: got 'yes'; allowed: true or false"),
+        ({"confidence": "1.5"}, "confidence: got '1.5'; allowed: a number from 0 to 1"),
+        ({"confidence": True}, "confidence: got true; allowed: a number from 0 to 1"),
+        ({"async": "perhaps"}, "async: got 'perhaps'; allowed: true or false"),
+        ({"async": 2}, "async: got 2; allowed: true or false"),
     ],
 )
 def test_a_wrong_option_is_named(service: Service, picture: str, fields: dict[str, Any], said: str) -> None:
@@ -119,9 +126,10 @@ def test_a_wrong_option_is_named(service: Service, picture: str, fields: dict[st
 
 
 def test_a_threshold_is_obeyed(service: Service, picture: str) -> None:
-    reply = ask(service, IMAGE2TEXT, {"image": picture, "confidence": 0.95})
-    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "recognition_failed")
-    assert ask(service, IMAGE2TEXT, {"image": picture, "confidence": 0.5}).status_code == 200
+    for high, low in ((0.95, 0.5), ("0.95", " 0.5"), ("1", "0")):
+        reply = ask(service, IMAGE2TEXT, {"image": picture, "confidence": high})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "recognition_failed")
+        assert ask(service, IMAGE2TEXT, {"image": picture, "confidence": low}).status_code == 200
 
 
 def test_every_error_has_the_status_and_code_of_the_contract() -> None:
@@ -199,13 +207,14 @@ def test_another_method_is_told_which_one_is_right(service: Service) -> None:
     assert reply.headers["allow"] == "POST"
 
 
-def test_a_task_is_polled_for_and_charged_once(service: Service, picture: str) -> None:
+@pytest.mark.parametrize("is_async", [True, "true", 1, "1"])
+def test_a_task_is_polled_for_and_charged_once(service: Service, picture: str, is_async: object) -> None:
     is_free = threading.Event()
     service.reads.before = lambda: is_free.wait(10)
     before = service.balance()
-    created = ask(service, IMAGE2TEXT, {"image": picture, "async": True})
-    assert created.status_code == 200
-    assert created.json().keys() == {"task_id", "trace_id"}
+    created = ask(service, IMAGE2TEXT, {"image": picture, "async": is_async})
+    assert (created.status_code, created.json()["success"]) == (200, True)
+    assert created.json().keys() == {"success", "task_id", "trace_id"}
     task_id = created.json()["task_id"]
     assert poll(service, task_id) == {"success": True, "task_id": task_id, "status": "processing"}
     assert service.balance() == before
@@ -398,6 +407,25 @@ def test_a_single_tile_is_asked_by_id_or_name(every_kind: Service, question: str
     }
     assert (seen[-1].options, seen[-1].threshold) == (GridOptions("/m/014xcs", 3), 0.4)
     assert every_kind.last_call().type_id == 10300
+
+
+@pytest.mark.parametrize(
+    ("top", "said"),
+    [
+        ("best", "top: got 'best'; allowed: a whole number from 1 to 16"),
+        ("17", "top: got '17'; allowed: a whole number from 1 to 16"),
+        (True, "top: got true; allowed: a whole number from 1 to 16"),
+    ],
+)
+def test_a_number_of_tiles_that_is_none_is_refused(every_kind: Service, top: object, said: str) -> None:
+    reply = ask(every_kind, RECAPTCHA2, {"image": grid(), "question": "/m/014xcs", "top": top})
+    assert (reply.status_code, said in reply.json()["error"]["message"]) == (400, True)
+
+
+def test_numbers_of_a_grid_are_taken_as_text(every_kind: Service) -> None:
+    body = {"image": grid(), "question": "/m/014xcs", "top": "3", "confidence": "0.4"}
+    assert ask(every_kind, RECAPTCHA2, body).status_code == 200
+    assert (seen[-1].options, seen[-1].threshold) == (GridOptions("/m/014xcs", 3), 0.4)
 
 
 @pytest.mark.parametrize("question", ["/m/unknown", "sheep", "", "cars or boats"])

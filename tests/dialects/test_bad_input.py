@@ -218,32 +218,45 @@ def test_a_missing_field_is_named(service: Service, asked: Voice, picture: str, 
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
+@pytest.mark.parametrize("content", ["image=abc", "[{}]", ""])
+@pytest.mark.parametrize("known", HEADER_VOICES, ids=lambda voice: voice.name)
 def test_another_content_type_is_refused(
+    service: Service, known: Voice, content: str, content_type: str
+) -> None:
+    headers = known.headers(service.key, content_type=content_type)
+    reply = service.client.post(known.path, content=content, headers=headers)
+    expect_refusal(service, known, reply, "wrong_content_type", "content-type: got", "content-type: 收到")
+    assert "application/json" in known.sentence(reply.json())
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "text/json",
+        "text/plain;charset=UTF-8",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "",
+    ],
+)
+def test_a_json_object_by_another_name_is_taken(
     service: Service, voice: Voice, picture: str, content_type: str
 ) -> None:
     headers = voice.headers(service.key, content_type=content_type)
     signed = voice.signed(voice.body(picture), service.key)
-    reply = service.client.post(voice.path, content=json.dumps(signed), headers=headers)
-    expect_refusal(service, voice, reply, "wrong_content_type", "content-type: got", "content-type: 收到")
-    assert "application/json" in voice.sentence(reply.json())
+    reply = service.client.post(voice.path, content=f"\r\n {json.dumps(signed)}", headers=headers)
+    assert (reply.status_code, voice.text(reply.json())) == (200, "7364")
 
 
-@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON", "text/json"])
-def test_json_by_another_name_is_taken(
-    service: Service, voice: Voice, picture: str, content_type: str
-) -> None:
-    headers = voice.headers(service.key, content_type=content_type)
-    signed = voice.signed(voice.body(picture), service.key)
-    reply = service.client.post(voice.path, content=json.dumps(signed), headers=headers)
-    assert reply.status_code == 200, reply.text
-
-
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
 @pytest.mark.parametrize("coding", ["gzip", "br"])
 @pytest.mark.parametrize("known", HEADER_VOICES, ids=lambda voice: voice.name)
 def test_a_compressed_body_is_refused_by_name(
-    service: Service, known: Voice, picture: str, coding: str
+    service: Service, known: Voice, picture: str, coding: str, content_type: str
 ) -> None:
-    headers = known.headers(service.key, content_type="application/json", content_encoding=coding)
+    headers = known.headers(service.key, content_type=content_type, content_encoding=coding)
     packed = gzip.compress(json.dumps(known.body(picture)).encode())
     reply = service.client.post(known.path, content=packed, headers=headers)
     said = f"content-encoding: got '{coding}'; allowed: a body that is not compressed"
@@ -251,10 +264,34 @@ def test_a_compressed_body_is_refused_by_name(
     expect_refusal(service, known, reply, "bad_request", said, chinese)
 
 
-def test_a_byte_order_mark_is_read_over(service: Service, voice: Voice, picture: str) -> None:
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
+def test_a_byte_order_mark_is_read_over(
+    service: Service, voice: Voice, picture: str, content_type: str
+) -> None:
     content = json.dumps(voice.signed(voice.body(picture), service.key)).encode("utf-8-sig")
-    headers = voice.headers(service.key, content_type="application/json")
-    assert service.client.post(voice.path, content=content, headers=headers).status_code == 200
+    headers = voice.headers(service.key, content_type=content_type)
+    reply = service.client.post(voice.path, content=content, headers=headers)
+    assert (reply.status_code, voice.text(reply.json())) == (200, "7364")
+
+
+@pytest.mark.parametrize("written", ["/{}", "//{}", "{}/", "/{}/"])
+def test_a_slash_too_many_in_an_address_is_passed_over(
+    service: Service, voice: Voice, picture: str, written: str
+) -> None:
+    base, body = str(service.client.base_url).rstrip("/"), voice.signed(voice.body(picture), service.key)
+    headers = voice.headers(service.key, idempotency_key="a")
+    replies = [
+        service.client.post(base + path, json=body, headers=headers)
+        for path in (voice.path, written.format(voice.path))
+    ]
+    assert (replies[0].status_code, voice.text(replies[0].json())) == (200, "7364")
+    assert replies[1].content == replies[0].content
+    assert [call.outcome for call in service.calls()] == ["answered", "replayed"]
+
+
+def test_only_one_slash_after_an_address_is_passed_over(service: Service, voice: Voice) -> None:
+    reply = service.client.post(f"{voice.path}//", json={}, headers=voice.headers(service.key))
+    assert reply.status_code == 404
 
 
 @pytest.mark.parametrize("known", HEADER_VOICES, ids=lambda voice: voice.name)

@@ -43,7 +43,14 @@ def ask(service: Service, body: dict[str, Any], key: str | None = None, **header
 
 @pytest.mark.parametrize(
     ("type_id", "cost", "group_name"),
-    [(50200, 0.001, "通用数英"), (10001, 0.05, "图像识别"), ("50200", 0.001, "通用数英")],
+    [
+        (50200, 0.001, "通用数英"),
+        (10001, 0.05, "图像识别"),
+        ("50200", 0.001, "通用数英"),
+        (" 50200", 0.001, "通用数英"),
+        (50200.0, 0.001, "通用数英"),
+        ("50200.0", 0.001, "通用数英"),
+    ],
 )
 def test_a_text_is_read_charged_and_logged(
     service: Service, picture: str, type_id: object, cost: float, group_name: str
@@ -57,7 +64,7 @@ def test_a_text_is_read_charged_and_logged(
     assert data["confidence"] == 0.9
     assert [each["text"] for each in data["characters"]] == list("7364")
     call = service.last_call()
-    assert (data["log_id"], call.type_id) == (call.log_id, int(str(type_id)))
+    assert (data["log_id"], call.type_id) == (call.log_id, int(float(str(type_id))))
     assert service.balance() == before - call.cost_micros
     assert body["timestamp"] == pytest.approx(call.created_ms / 1000, abs=2)
 
@@ -70,7 +77,8 @@ def test_log_ids_are_unique_dated_and_rising(service: Service, picture: str) -> 
 
 @pytest.mark.parametrize("where", ["header", "body", "both"])
 def test_the_key_is_taken_from_header_or_body(service: Service, picture: str, where: str) -> None:
-    body = {"image": picture, "type": 50200} | ({} if where == "header" else {"api_key": service.key})
+    written = {"api_key": f"\t{service.key} \r\n"}  # as a file has it that ends with a line break
+    body = {"image": picture, "type": 50200} | ({} if where == "header" else written)
     headers = {} if where == "body" else {"X-API-Key": service.key}
     assert service.client.post(PATH, json=body, headers=headers).status_code == 200
 
@@ -98,7 +106,7 @@ def test_a_request_is_logged_by_whichever_key_is_known(service: Service, picture
 def test_a_key_in_the_body_of_a_wrong_request_is_found(
     service: Service, picture: str, method: str, path: str, outcome: str
 ) -> None:
-    reply = service.client.request(method, path, json={"image": picture, "api_key": service.key})
+    reply = service.client.request(method, path, json={"image": picture, "api_key": f"{service.key}\n"})
     assert service.last_call().outcome == outcome
     assert service.last_call().log_id == reply.json()["data"]["log_id"]
 
@@ -207,6 +215,18 @@ def test_their_fixed_messages_are_exact(msg: str) -> None:
     assert all(body["data"]["detail"] for body in said)
 
 
+def test_every_reply_says_that_it_is_utf_8(
+    service: Service, picture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = {"image": picture, "type": 50200}
+    replies = [ask(service, good, idempotency_key="a") for _ in range(2)]
+    replies += [ask(service, {}), ask(service, good, "unknown"), service.client.get(PATH)]
+    monkeypatch.setattr(service.parts.desk, "receive", None)
+    replies.append(ask(service, good))
+    assert [reply.status_code for reply in replies] == [200, 200, 400, 401, 400, 500]
+    assert {reply.headers["content-type"] for reply in replies} == {"application/json; charset=utf-8"}
+
+
 def test_clients_that_need_it_always_get_status_200(
     start: Start, picture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +283,7 @@ def test_an_idempotency_key_replays_byte_for_byte(service: Service, picture: str
         ({}, TextOptions(), None),
         ({"charset": "digits", "min_length": 4, "max_length": 6}, TextOptions("0123456789", 4, 6), None),
         ({"case": "lower", "confidence": 0.9}, TextOptions(case="lower"), 0.9),
+        ({"min_length": "4", "max_length": "6", "confidence": "0.9"}, TextOptions(None, 4, 6), 0.9),
     ],
 )
 def test_what_is_known_of_a_text_reaches_the_recognizer(
@@ -278,9 +299,16 @@ def test_what_is_known_of_a_text_reaches_the_recognizer(
     [
         ({"charset": "ab-"}, "charset: 收到 'ab-', 其中有字符 '-'; 应为 digits"),
         ({"min_length": 0}, "min_length: 收到 0; 应为 1 至 32 的整数"),
+        ({"min_length": "few"}, "min_length: 收到 'few'; 应为 1 至 32 的整数"),
+        ({"max_length": True}, "max_length: 收到 true; 应为 1 至 32 的整数"),
         ({"min_length": 5, "max_length": 4}, "min_length: 收到 5; 应为 不超过 max_length (4)"),
         ({"case": "title"}, "case: 收到 'title'; 应为 keep、lower 或 upper"),
         ({"confidence": 1.5}, "confidence: 收到 1.5; 应为 0 至 1 的数字"),
+        ({"confidence": "high"}, "confidence: 收到 'high'; 应为 0 至 1 的数字"),
+        ({"confidence": True}, "confidence: 收到 true; 应为 0 至 1 的数字"),
+        ({"type": 1.5}, "type: 收到 1.5; 应为 价目表中的类型 ID, 整数, 例如 50200"),
+        ({"type": True}, "type: 收到 true; 应为 价目表中的类型 ID, 整数, 例如 50200"),
+        ({"type": []}, "type: 收到 0 个元素的列表; 应为 价目表中的类型 ID, 整数, 例如 50200"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_by_name(

@@ -210,12 +210,15 @@ def test_a_wrong_task_is_refused_by_name(
     [
         ({"numeric": 5}, "task.numeric: got 5; allowed: 1: only digits"),
         ({"minLength": -1}, "task.minLength: got -1; allowed: a whole number from 0 to 32"),
-        ({"maxLength": "many"}, "task.maxLength: got 'many'; allowed: a whole number from 0 to 32"),
+        ({"minLength": 33, "maxLength": 50}, "task.minLength: got 33; allowed: a whole number from 0 to 32"),
+        ({"maxLength": -1}, "task.maxLength: got -1; allowed: a whole number from 0"),
+        ({"maxLength": "many"}, "task.maxLength: got 'many'; allowed: a whole number from 0"),
         ({"minLength": 5, "maxLength": 4}, "task.minLength: got 5; allowed: at most task.maxLength"),
         ({"phrase": True}, "task.phrase: got true; allowed: false"),
         ({"math": "perhaps"}, "task.math: got 'perhaps'; allowed: true or false"),
         ({"recognizingThreshold": 101}, "task.recognizingThreshold: got 101; allowed: a whole number"),
         ({"score": 2}, "task.score: got 2; allowed: a number from 0 to 1"),
+        ({"confidence": True}, "task.confidence: got true; allowed: a number from 0 to 1"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused_by_name(
@@ -248,6 +251,14 @@ def test_no_url_is_called_back(service: Service, picture: str) -> None:
             None,
         ),
         ({"phrase": None, "numeric": None, "minLength": None, "math": None}, TextOptions(), None),
+        (
+            {"phrase": "", "case": "", "numeric": "", "math": "", "minLength": "", "maxLength": "",
+             "confidence": "", "score": "", "recognizingThreshold": ""},
+            TextOptions(),
+            None,
+        ),
+        ({"minLength": 32, "maxLength": 50}, TextOptions(None, 32, 32), None),
+        ({"maxLength": "255"}, TextOptions(), None),
         ({"numeric": 1, "minLength": 4, "maxLength": "6"}, TextOptions("0123456789", 4, 6), None),
         ({"numeric": 4, "case": True, "score": 0.8}, TextOptions(), 0.8),
         ({"recognizingThreshold": 70, "CapMonsterModule": "yandex"}, TextOptions(), 0.7),
@@ -333,6 +344,8 @@ def test_a_grid_task_is_polled_for_and_counts_from_one(every_kind: Service) -> N
     assert created.keys() == POLLED
     assert poll(every_kind, created["taskId"])["solution"]["click"] == [3, 6, 8]
     assert seen[-1].options == GridOptions("/m/01pns0")
+    empty = {"comment": "fire hydrant", "rows": "", "columns": ""}
+    assert solved(every_kind, task | empty)["click"] == [3, 6, 8]
 
 
 @pytest.mark.parametrize(
@@ -357,7 +370,8 @@ def test_a_click_is_a_point_from_the_top_left_or_yes_and_no(every_kind: Service,
     assert (one["box"], one["imageSize"]) == ([60, 20], [120, 40])
     assert isinstance(seen[-1].options, ClickOptions)
     assert len(seen[-1].options.anchors) == 1
-    assert solved(every_kind, task | {"question": "both"})["points"] == [[60, 20], [100, 30]]
+    both = solved(every_kind, task | {"question": "both", "anchors": ""})
+    assert both["points"] == [[60, 20], [100, 30]]
     assert solved(every_kind, task | {"queries": [picture, picture]})["objects"] == [True, False]
     many = create(every_kind, task | {"queries": [picture] * 17})
     assert many["errorDescription"].startswith("task.queries: got a list of 17; allowed: at most 16")
@@ -604,6 +618,15 @@ def test_a_suspended_account_is_told(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/createTask", "/getTaskResult", "/getBalance"])
+def test_white_space_around_a_key_is_no_part_of_it(service: Service, picture: str, path: str) -> None:
+    task_id = create(service, text_task(picture))["taskId"]
+    body = {"clientKey": f" {service.key}\r\n", "task": text_task(picture), "taskId": task_id}
+    assert post(service, path, body)["errorId"] == 0
+    refused = service.client.put(path, json=body)
+    assert service.last_call().trace_id == refused.headers["X-Trace-Id"]
+
+
+@pytest.mark.parametrize("path", ["/createTask", "/getTaskResult", "/getBalance"])
 def test_a_body_that_is_no_json_object_is_refused(service: Service, path: str) -> None:
     for content in (
         b"",
@@ -615,6 +638,8 @@ def test_a_body_that_is_no_json_object_is_refused(service: Service, path: str) -
     ):
         reply = service.client.post(path, content=content, headers={"content-type": "application/json"})
         assert (reply.status_code, reply.json()["errorCode"]) == (200, "ERROR_BAD_PARAMETERS")
+    form = service.client.post(path, data={"clientKey": service.key}).json()["errorDescription"]
+    assert form.startswith("content-type: got 'application/x-www-form-urlencoded'; allowed: application/json")
     large = service.client.post(path, content=b"x" * 7 * 1024 * 1024)
     assert large.json()["errorCode"] == "ERROR_TOO_BIG_CAPTCHA_FILESIZE"
     assert service.calls() == []
@@ -628,7 +653,7 @@ def test_another_method_is_refused_in_their_shape(service: Service, method: str)
     assert service.last_call().outcome == "wrong_method"
 
 
-@pytest.mark.parametrize("path", ["/getQueueStats", "/getAppStats", "/getSpendingStats", "/createTask/"])
+@pytest.mark.parametrize("path", ["/getQueueStats", "/getAppStats", "/getSpendingStats"])
 def test_a_method_that_some_vendors_have_is_refused_in_their_shape(service: Service, path: str) -> None:
     reply = service.client.post(path, json={"clientKey": service.key, "queueId": 1})
     told = reply.json()

@@ -88,6 +88,20 @@ def test_a_picture_comes_as_a_file_or_in_base64_and_its_text_as_a_line(
     assert {(call.outcome, call.dialect) for call in service.calls()} == {("answered", "createtask")}
 
 
+def test_white_space_around_a_key_is_no_part_of_it(service: Service, picture: str) -> None:
+    key = f" {service.key}\r\n"
+    assert ask(service, send(service, {"key": key, "body": picture}), key=key) == "OK|7364"
+    assert ask(service, key=key, action="none") == "ERROR_BAD_PARAMETERS"
+    assert service.last_call().outcome == "bad_request"
+
+
+def test_json_that_is_called_a_form_is_read_as_one(service: Service) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    content = f'{{"key": "{service.key}"}}'
+    reply = service.client.post("/in.php", content=content, headers=headers)
+    assert reply.text == "ERROR_KEY_DOES_NOT_EXIST"
+
+
 def test_plus_signs_that_a_form_took_for_spaces_are_plus_signs_again(service: Service) -> None:
     picture = next(each for i in range(50) if "+" in (each := base64_of(draw(size=(120 + i, 40)))))
     body = f"key={service.key}&method=base64&body={picture}"  # as programs send it that encode nothing

@@ -103,6 +103,7 @@ V1 = Voice(
         "insufficient_credit": 402,
         "not_allowed": 403,
         "not_found": 404,
+        "wrong_method": 405,
         "idempotency_conflict": 409,
         "body_too_large": 413,
         "wrong_content_type": 415,

@@ -201,7 +201,11 @@ def results(database: Database) -> set[str]:
     [
         (["10.0.0.2", "8.8.8.8"], None, "A Ray node has the public address 8.8.8.8"),
         (["10.0.0.2", "2606:4700::1"], None, "A Ray node has the public address 2606:4700::1"),
-        (["10.0.0.2", "100.64.0.9", "fd00::2"], "203.0.113.5", "Ray answers on the public address 203.0.113.5"),
+        (
+            ["10.0.0.2", "100.64.0.9", "fd00::2"],
+            "203.0.113.5",
+            "Ray answers on the public address 203.0.113.5",
+        ),
     ],
 )
 def test_with_a_public_address_it_does_not_start(

@@ -45,8 +45,8 @@ EXPLANATIONS = {
     ),
     "wrong_content_type": Explanation(
         mark("Wrong content type"),
-        mark("The body was not announced as JSON."),
-        mark("Say in the header Content-Type that it is JSON."),
+        mark("The body is a form, or something else that is no JSON object."),
+        mark("Send one JSON object, as the examples in the docs do."),
     ),
     "body_too_large": Explanation(
         mark("Body too large"),

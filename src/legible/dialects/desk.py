@@ -60,6 +60,7 @@ class Dialect:
     status_of: Callable[[Refusal], int]
     failure: Callable[[Refusal, Ask, Receipt | None], bytes]
     media_type: str = "application/json"
+    refusal_type: str | None = None  # where it is another
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +251,7 @@ class Desk:
         self.metrics.count(dialect.name, ask.kind, "replayed" if reply.replayed else "answered")
         call_id = None if reply.receipt is None else reply.receipt.call_id
         return Outcome(
-            Response(reply.body, reply.status, media_type="application/json"), call_id, reply.replayed
+            Response(reply.body, reply.status, media_type=dialect.media_type), call_id, reply.replayed
         )
 
     def attempt(self, dialect: Dialect, ask: Ask, key: str | None) -> Attempt:
@@ -268,7 +269,7 @@ class Desk:
             dialect.failure(refusal, ask, receipt),
             dialect.status_of(refusal),
             refusal_headers(refusal),
-            dialect.media_type,
+            dialect.refusal_type or dialect.media_type,
         )
 
     async def turn_down(

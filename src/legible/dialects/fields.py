@@ -13,10 +13,21 @@ def _left_out(value: object) -> object:
     return None if value == "" else value
 
 
+def _no_boolean(value: object) -> object:
+    """Python takes one for a number."""
+    if isinstance(value, bool):
+        raise ValueError
+    return value
+
+
 LeftOut = BeforeValidator(_left_out)
-Length = Annotated[int, Field(ge=1, le=32)]
+# As text too, which is how forms and PHP have them; a switch as 1 or 0 too.
+Whole = Annotated[int, BeforeValidator(_no_boolean), Field(strict=False)]
+Number = Annotated[float, BeforeValidator(_no_boolean), Field(strict=False)]
+Switch = Annotated[bool, Field(strict=False)]
+Length = Annotated[Whole, Field(ge=1, le=32)]
 Threshold = Annotated[
-    Annotated[float, Field(ge=0, le=1)] | None,
+    Annotated[Number, Field(ge=0, le=1)] | None,
     LeftOut,
     Field(
         description="a number from 0 to 1: the least confidence that is answered, "
@@ -25,7 +36,7 @@ Threshold = Annotated[
 ]
 
 Top = Annotated[
-    Annotated[int, Field(ge=1, le=16)] | None,
+    Annotated[Whole, Field(ge=1, le=16)] | None,
     LeftOut,
     Field(
         description="a whole number from 1 to 16: that many best tiles, instead of those over the threshold"

@@ -14,7 +14,8 @@ from legible.images import check_header
 from legible.recognizers.grid.labels import known_labels, label_of
 from legible.tasks import ClickOptions, GridOptions, ImageLimits, TextOptions
 
-DATA_PREFIX = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
+# Programs that cut one off leave its comma now and then.
+DATA_PREFIX = re.compile(r"\s*(data:[^,]{0,200};base64)?,", re.IGNORECASE)
 URL = re.compile(r"\s*https?://", re.IGNORECASE)
 ODD_CHARACTER = re.compile(r"[^A-Za-z0-9+/_-]")
 TO_PLAIN_BASE64 = str.maketrans("-_", "+/")
@@ -40,7 +41,8 @@ def image_bytes(text: str, limits: ImageLimits, *, field: str = "image") -> byte
 
 
 def from_base64(text: str, *, field: str, max_bytes: int) -> bytes:
-    """Lenient: a data: prefix, white space, the URL-safe alphabet and missing padding are all accepted."""
+    """Lenient: a data: prefix or its comma, white space, the URL-safe alphabet and missing padding are all
+    accepted."""
     if len(text) // 4 * 3 > max_bytes * 1.1 + 1024:  # line breaks and a prefix may add a little
         raise ImageTooLarge(
             field, got=f"about {len(text) // 4 * 3} bytes", allowed=f"at most {max_bytes} bytes"

@@ -170,9 +170,8 @@ def build_router(desk: Desk) -> APIRouter:
         started = await desk.start(WORDS, ask, key, parse, render)
         if isinstance(started, Response):
             return started
-        return Response(
-            to_json({"task_id": started, "trace_id": ask.trace_id}), media_type="application/json"
-        )
+        created = {"success": True, "task_id": started, "trace_id": ask.trace_id}
+        return Response(to_json(created), media_type="application/json")
 
     async def turn_down(request: HttpRequest, refusal: Refusal) -> Response:
         ask = await desk.receive(request)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from legible.dialects.fields import IMAGE_EXAMPLE, LeftOut, TextFields, Threshold, Top
+from legible.dialects.fields import IMAGE_EXAMPLE, LeftOut, Switch, TextFields, Threshold, Top
 
 
 def _as_list(value: object) -> object:
@@ -16,7 +16,7 @@ Image = Annotated[
     str, Field(description="a PNG, JPEG, GIF, BMP or WebP picture in base64", examples=[IMAGE_EXAMPLE])
 ]
 Async = Annotated[
-    bool | None,
+    Switch | None,
     LeftOut,
     Field(
         alias="async",
@@ -144,6 +144,7 @@ class HcaptchaReply(_Reply):
 
 
 class TaskCreated(BaseModel):
+    success: bool = Field(examples=[True])
     task_id: str = Field(examples=["0d7a4b0e-6a8c-4d53-9d5e-6b1f0f3c9a11"])
     trace_id: str = Field(examples=["2cf86e86-22a4-46e1-ac2f-032c0f2a4e89"])
 

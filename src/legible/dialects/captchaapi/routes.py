@@ -36,12 +36,14 @@ SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
     "X-API-Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}
 }
 PATH = "/api/v1/captcha.php"
+# The replies are in Chinese, and old HTTP clients take what says nothing for ISO-8859-1.
+JSON = "application/json; charset=utf-8"
 TWO_KEYS = "the header X-API-Key and api_key in the body are different"
 
 
 def dialect(always_200: bool) -> Dialect:
     """`always_200`: their HTTP status for clients that look only at the code."""
-    return Dialect(NAME, (lambda _: 200) if always_200 else convert.status_of, _failure)
+    return Dialect(NAME, (lambda _: 200) if always_200 else convert.status_of, _failure, JSON)
 
 
 def _failure(refusal: Refusal, ask: Ask, receipt: Receipt | None) -> bytes:
@@ -53,7 +55,7 @@ def broken(always_200: bool, trace_id: str) -> Response:
     """The reply to a request that met a bug of ours."""
     status = dialect(always_200).status_of(Broken())
     body = convert.failure(Broken(), None, int(time.time()), trace_id)
-    return Response(body, status, media_type="application/json")
+    return Response(body, status, media_type=JSON)
 
 
 def _bill(receipt: Receipt) -> convert.Bill:

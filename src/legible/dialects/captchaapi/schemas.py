@@ -2,16 +2,10 @@
 it ends up in the reference and in refusals."""
 
 from decimal import Decimal
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from legible.dialects.fields import IMAGE_EXAMPLE, TextFields, Threshold
-
-
-def _whole_number(value: object) -> object:
-    """PHP's clients send numbers as text now and then."""
-    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else value
+from legible.dialects.fields import IMAGE_EXAMPLE, TextFields, Threshold, Whole
 
 
 class CaptchaRequest(TextFields):
@@ -21,7 +15,7 @@ class CaptchaRequest(TextFields):
     image: str = Field(
         description="a PNG, JPEG, GIF, BMP or WebP picture in base64", examples=[IMAGE_EXAMPLE]
     )
-    type: Annotated[int, BeforeValidator(_whole_number)] = Field(
+    type: Whole = Field(
         ge=0,
         lt=2**31,
         description="a type id of the price list, a whole number such as 50200",

@@ -178,7 +178,7 @@ def _text_task(task: ImageToTextTask, image: bytes) -> Task:
     threshold = next((each for each in given if each is not None), None)
     if task.math:
         return Task(Kind.ARITHMETIC, (image,), ArithmeticOptions(), threshold)
-    shortest, longest = task.min_length or 1, task.max_length or LONGEST_TEXT
+    shortest, longest = task.min_length or 1, min(task.max_length or LONGEST_TEXT, LONGEST_TEXT)
     if shortest > longest:
         allowed = f"at most task.maxLength, which is {longest}"
         raise InvalidField("task.minLength", got=str(shortest), allowed=allowed)

@@ -126,6 +126,11 @@ def _plain(value: object) -> str:
     return str(value)
 
 
+def key_of(fields: Fields) -> str:
+    """The key without the white space around it, "" when there is none."""
+    return fields.get("key", "").strip()
+
+
 def wants_json(fields: Fields) -> bool:
     return fields.get("json") == "1"
 
@@ -149,7 +154,7 @@ def task_request(fields: Fields) -> bytes:
         task = {"type": "ImageToTextTask"} | _renamed(fields, TEXT)
     # A form turns a plus sign that was not written as %2B into a space.
     picture = (fields.get("file") or fields.get("body") or "").replace(" ", "+")
-    return to_json({"clientKey": fields.get("key"), "softId": 0, "task": task | {"body": picture}})
+    return to_json({"clientKey": key_of(fields), "softId": 0, "task": task | {"body": picture}})
 
 
 def _is_on(fields: Fields, name: str) -> bool:
@@ -169,7 +174,7 @@ def _renamed(fields: Fields, names: Mapping[str, str]) -> dict[str, object]:
 
 def asked(fields: Fields) -> bytes:
     """The body of getTaskResult, getBalance or a report that asks the same."""
-    return to_json({"clientKey": fields.get("key"), "taskId": fields.get("id", "")})
+    return to_json({"clientKey": key_of(fields), "taskId": fields.get("id", "")})
 
 
 def submitted(reply: bytes, fields: Fields) -> bytes:

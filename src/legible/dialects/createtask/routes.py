@@ -59,7 +59,7 @@ WRONG = ("/reportIncorrect", "/reportIncorrectImageCaptcha", "/reportIncorrectRe
 PATHS = ("/createTask", "/getTaskResult", "/getBalance", *RIGHT, *WRONG)
 IN_PHP, RES_PHP = "/in.php", "/res.php"
 # Methods of some of the vendors that have nothing to tell here; their clients read JSON, whatever comes.
-NO_METHODS = ("/createTask/", "/getQueueStats", "/getAppStats", "/getSpendingStats")
+NO_METHODS = ("/getQueueStats", "/getAppStats", "/getSpendingStats")
 JSON = "application/json"
 # Every number up to here is exact in every client, JavaScript's too.
 TASK_IDS = 2**53 - 1
@@ -249,7 +249,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
             ask.body = Body(inphp.task_request(fields))
             reply = await create(ask)
         except BadRequest as refusal:
-            reply = await desk.turn_down(WORDS, ask, [fields.get("key")], refusal)
+            reply = await desk.turn_down(WORDS, ask, [inphp.key_of(fields)], refusal)
         return _line(inphp.submitted(bytes(reply.body), fields), fields, reply)
 
     async def res_php(request: HttpRequest) -> Response:
@@ -271,7 +271,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
                 case action:
                     raise InvalidField("action", got=shown(action), allowed=inphp.ACTIONS)
         except BadRequest as refusal:
-            reply = await desk.turn_down(WORDS, ask, [fields.get("key")], refusal)
+            reply = await desk.turn_down(WORDS, ask, [inphp.key_of(fields)], refusal)
         return _line(inphp.reported(bytes(reply.body), fields), fields, reply)
 
     for path, endpoint in ((IN_PHP, in_php), (RES_PHP, res_php)):
@@ -284,7 +284,7 @@ def build_router(desk: Desk, database: Database) -> APIRouter:
     async def wrong_method_of_php(request: HttpRequest) -> Response:
         ask, fields = await desk.receive(request), dict(request.query_params)
         refusal = WrongMethod(got=request.method, allowed="GET, POST")
-        reply = await desk.turn_down(WORDS, ask, [fields.get("key")], refusal)
+        reply = await desk.turn_down(WORDS, ask, [inphp.key_of(fields)], refusal)
         return _line(inphp.reported(bytes(reply.body), fields), fields, reply)
 
     async def no_such_method(request: HttpRequest) -> Response:

@@ -4,10 +4,10 @@ it ends up in the reference and in refusals."""
 from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from legible.dialects.fields import IMAGE_EXAMPLE, Threshold, Top
+from legible.dialects.fields import IMAGE_EXAMPLE, LeftOut, Threshold, Top
 
 PICTURE = "a PNG, JPEG, GIF, BMP or WebP picture in base64"
 
@@ -28,7 +28,10 @@ class _Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
 
-ClientKey = Annotated[str | None, Field(description="the key, as text", examples=["lg_..."])]
+ClientKey = Annotated[
+    Annotated[str, StringConstraints(strip_whitespace=True)] | None,
+    Field(description="the key, as text", examples=["lg_..."]),
+]
 Image = Annotated[str, Field(description=PICTURE, examples=[IMAGE_EXAMPLE])]
 Question = Annotated[
     str,
@@ -47,11 +50,11 @@ GridQuestion = Annotated[
         examples=["/m/01pns0"],
     ),
 ]
-Length = Annotated[
-    int | None,
-    Field(ge=0, le=32, description="a whole number from 0 to 32; 0 says that it is not known"),
+Side = Annotated[
+    Annotated[int, Field(ge=1, le=4)] | None,
+    LeftOut,
+    Field(description="a whole number that the picture has, or nothing"),
 ]
-Side = Annotated[int | None, Field(ge=1, le=4, description="a whole number that the picture has, or nothing")]
 
 
 class Named(_Body):
@@ -68,22 +71,28 @@ class ImageToTextTask(_Task):
     # The other two are YesCaptcha's names for the same picture at other prices.
     type: Literal["ImageToTextTask", "ImageToTextTaskMuggle", "ImageToTextTaskM1"]
     body: Image
-    math: bool | None = Field(None, description="true or false: true reads a sum and answers its value")
-    numeric: int | None = Field(
-        None,
-        ge=0,
-        le=4,
-        description="1: only digits, 2: only letters; 0, 3 and 4 may be both",
+    math: Annotated[bool | None, LeftOut] = Field(
+        None, description="true or false: true reads a sum and answers its value"
     )
-    min_length: Length = None
-    max_length: Length = None
-    phrase: Literal[False] | None = Field(
+    numeric: Annotated[Annotated[int, Field(ge=0, le=4)] | None, LeftOut] = Field(
+        None, description="1: only digits, 2: only letters; 0, 3 and 4 may be both"
+    )
+    min_length: Annotated[Annotated[int, Field(ge=0, le=32)] | None, LeftOut] = Field(
+        None, description="a whole number from 0 to 32; 0 says that it is not known"
+    )
+    # Clients send the most that their vendor takes, which is more than is read here.
+    max_length: Annotated[Annotated[int, Field(ge=0)] | None, LeftOut] = Field(
+        None, description="a whole number from 0; 0 says that it is not known, and over 32 is taken as 32"
+    )
+    phrase: Annotated[Literal[False] | None, LeftOut] = Field(
         None, description="false: one word is read, and no spaces between words"
     )
-    case: bool | None = Field(None, description="true or false: the case is kept, whichever it is")
+    case: Annotated[bool | None, LeftOut] = Field(
+        None, description="true or false: the case is kept, whichever it is"
+    )
     score: Threshold = None
-    recognizing_threshold: int | None = Field(
-        None, ge=0, le=100, description="a whole number from 0 to 100: confidence in percent"
+    recognizing_threshold: Annotated[Annotated[int, Field(ge=0, le=100)] | None, LeftOut] = Field(
+        None, description="a whole number from 0 to 100: confidence in percent"
     )
 
 
@@ -107,7 +116,7 @@ class HCaptchaClassification(_Task):
         examples=[[IMAGE_EXAMPLE]],
     )
     question: Question
-    anchors: list[str] | None = Field(
+    anchors: Annotated[list[str] | None, LeftOut] = Field(
         None, description="example pictures in base64, for questions that speak of a sample"
     )
 

@@ -61,7 +61,7 @@ def _failure(refusal: Refusal, ask: Ask, receipt: Receipt | None) -> bytes:
     return to_json(convert.problem(refusal, ask.trace_id, None if receipt is None else receipt.log_id))
 
 
-WORDS = Dialect(NAME, convert.status_of, _failure, PROBLEM)
+WORDS = Dialect(NAME, convert.status_of, _failure, refusal_type=PROBLEM)
 
 
 def problem(request: HttpRequest, refusal: Refusal) -> Response:
