@@ -1,17 +1,27 @@
 """SIGTERM in the middle of load: what was begun is answered and charged, or refused; a clean exit."""
 
+import base64
+import io
+import re
 import signal
 import socket
+import threading
 import time
+from contextlib import suppress
 
+import httpx
 import pytest
+from PIL import Image
 
+from legible.cli.serve import SAMPLE_PICTURE
 from legible.db.session import Database
 from tests.commands import serving
-from tests.faults.conftest import Extent, Note
+from tests.faults.conftest import Extent, Note, account_with_key
 from tests.faults.load import CLIENTS, Load, answered_rows, assert_nothing_lost, assert_paid_once
+from tests.money import charged
 
 BOUND_SECONDS = 30
+CALLERS = 24
 
 
 @pytest.mark.timeout(3600)
@@ -46,6 +56,49 @@ def test_a_stop_lets_calls_finish(
 def stored_traces(database: Database) -> set[str]:
     """The answers that are kept for a task, by trace id."""
     return {trace_id for trace_id in answered_rows(database) if not trace_id.startswith("LOG")}
+
+
+def test_what_waits_for_a_recognizer_is_answered_before_a_stop(sqlite_url: str, tmp_path) -> None:
+    database = Database(sqlite_url)
+    headers = {"X-API-Key": account_with_key(database)}
+    body = {"image": base64.b64encode(large_picture()).decode(), "type": 50200}
+    statuses: list[int] = []
+
+    def call() -> None:
+        with suppress(httpx.TransportError):  # of what was not sent yet when the port was closed
+            reply = httpx.post(f"{server.url}/api/v1/captcha.php", json=body, headers=headers, timeout=60)
+            statuses.append(reply.status_code)
+
+    with serving("--database", sqlite_url, folder=tmp_path, LEGIBLE_WORKERS="1") as server:
+        callers = [threading.Thread(target=call) for _ in range(CALLERS)]
+        for each in callers:
+            each.start()
+        deadline, heard = time.monotonic() + 60, 0
+        while (waiting := queued(server.url)) < CALLERS // 2:
+            assert time.monotonic() < deadline
+            heard = len(statuses)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(BOUND_SECONDS) == 0
+        for each in callers:
+            each.join()
+    assert len(statuses) >= heard + waiting
+    assert set(statuses) == {200}
+    assert charged(database) == len(statuses)
+    database.close()
+
+
+def large_picture() -> bytes:
+    """One that takes its time."""
+    target = io.BytesIO()
+    Image.open(SAMPLE_PICTURE).resize((3200, 850)).save(target, "PNG")
+    return target.getvalue()
+
+
+def queued(url: str) -> int:
+    """How many calls wait for a recognizer, or are with it."""
+    metrics = httpx.get(f"{url}/metrics", timeout=60, trust_env=False).text
+    (depth,) = re.findall(r'^legible_queue_depth{queue="recognition"} ([\d.]+)$', metrics, re.MULTILINE)
+    return int(float(depth))
 
 
 def test_a_request_that_never_ends_does_not_hold_up_a_stop(tmp_path) -> None:
