@@ -234,9 +234,10 @@ class Soak:
             await writer.drain()
             return False
         status, body, keep = await exchange(request, reader, writer)
+        if ask.path == "/createTask" and not body.startswith(b'{"errorId":0,'):  # whose status is always 200
+            status = 500 if body.startswith(b'{"errorId":2,') else 400
         self.statuses[ask.name, status] += 1
-        # createTask says 200 to everything.
-        if status == 200 and ask.charged and not body.startswith(b'{"errorId":1'):
+        if status == 200 and ask.charged:
             self.charges += 1
         if ask.name == "task" and status == 200:
             await self.poll(ask, json.loads(body)["task_id"], reader, writer)

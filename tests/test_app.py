@@ -163,7 +163,7 @@ def test_pages_of_other_sites_may_ask_before_they_call_an_api(service: Service, 
     reply = service.client.options(path, headers=PREFLIGHT | asked | known)
     assert reply.status_code == 200
     assert reply.headers["access-control-allow-origin"] == "*"
-    assert reply.headers["access-control-allow-methods"] == "GET, POST"
+    assert reply.headers["access-control-allow-methods"] == "GET, HEAD, POST"
     assert "access-control-allow-credentials" not in reply.headers
     assert service.calls() == []
     for other in ({"access-control-request-headers": "cookie"}, {"access-control-request-method": "PUT"}):
@@ -184,7 +184,7 @@ def test_pages_of_other_sites_may_read_what_an_api_replies(
     assert [reply.status_code for reply in replies] == [200, *map(voice.status, codes)]
     for reply in replies:
         assert reply.headers["access-control-allow-origin"] == "*"
-        assert reply.headers["access-control-expose-headers"] == "x-trace-id, retry-after"
+        assert {"x-trace-id", "retry-after"} < {*reply.headers["access-control-expose-headers"].split(", ")}
         assert reply.headers["x-trace-id"]
 
 
@@ -215,7 +215,7 @@ def test_pages_of_other_sites_may_not_read_the_console(service: Service, path: s
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("//login", 200), ("///", 200), ("/login/", 404), ("//example.com", 404), ("//example.com/", 404)],
+    [("//login", 404), ("//metrics", 404), ("/login/", 404), ("//example.com", 404), ("//example.com/", 404)],
 )
 def test_slashes_lead_to_no_other_page(service: Service, path: str, status: int) -> None:
     reply = service.client.get(f"{str(service.client.base_url).rstrip('/')}{path}")

@@ -285,6 +285,9 @@ async def _http_error(request: HttpRequest, error: HTTPException) -> Response:
     return v1.problem(request, NotFound(f"there is no {shown(request.url.path)}; see /docs"))
 
 
+EXPOSED_RATES = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
+
+
 class Gate:
     """What every request passes first (plain ASGI): its path as it was meant, and for pages of other sites
     the APIs alone. That opens nothing: a key is in a header or a body, and never in a cookie."""
@@ -296,9 +299,9 @@ class Gate:
         self.shared = CORSMiddleware(
             app,
             allow_origins=["*"],
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["authorization", "content-type", "x-api-key", "idempotency-key"],
-            expose_headers=["x-trace-id", "retry-after"],
+            expose_headers=["x-trace-id", "retry-after", *EXPOSED_RATES],
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -312,10 +315,9 @@ class Gate:
         await app(scope, receive, send)
 
     def _meant(self, path: str) -> str:
-        """Without the slashes that a base URL with one at its end leaves."""
-        path = "/" + path.lstrip("/")
-        bare = path.removesuffix("/")
-        return bare if bare in self.paths else path
+        """Without the slashes that a base URL with one at its end leaves, if that is one of an API."""
+        meant = "/" + path.strip("/")
+        return meant if meant in self.paths or meant.startswith(self.folders) else path
 
 
 class Trace:

@@ -96,25 +96,21 @@ class RateLimiter:
     async def _hit(self, item: RateLimitItemPerSecond, key: str) -> bool:
         if self.shared is not None and time.monotonic() >= self._shared_again:
             try:
-                is_allowed = await self.shared.hit(item, key) or await self._begins_anew(item, key)
+                is_allowed = await self.shared.hit(item, key)
+                is_misdated = not is_allowed and await self._is_misdated(self.shared, item, key)
             except _redis_errors() as error:
                 await self._pause(error)
             else:
                 self._resume()
-                return is_allowed
+                if not is_misdated:
+                    return is_allowed
         self._follow_clock()
         return self.local.hit(item, key)
 
-    async def _begins_anew(self, item: RateLimitItemPerSecond, key: str) -> bool:
-        """Whether calls to come filled the shared window, which then begins anew with this call."""
-        shared = self.shared
-        if shared is None:
-            return False
+    async def _is_misdated(self, shared: SharedWindow, item: RateLimitItemPerSecond, key: str) -> bool:
+        """Whether calls to come fill the shared window: then this server counts for itself."""
         stats = await shared.get_window_stats(item, key)
-        if stats.reset_time - time.time() <= item.get_expiry() + CLOCK_AHEAD_SECONDS:
-            return False
-        await shared.clear(item, key)
-        return await shared.hit(item, key)
+        return stats.reset_time - time.time() > item.get_expiry() + CLOCK_AHEAD_SECONDS
 
     async def _stats(self, item: RateLimitItemPerSecond, key: str) -> WindowStats:
         if self.shared is not None and time.monotonic() >= self._shared_again:

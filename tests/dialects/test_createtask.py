@@ -215,6 +215,8 @@ def test_a_wrong_task_is_refused_by_name(
         ({"maxLength": "many"}, "task.maxLength: got 'many'; allowed: a whole number from 0"),
         ({"minLength": 5, "maxLength": 4}, "task.minLength: got 5; allowed: at most task.maxLength"),
         ({"phrase": True}, "task.phrase: got true; allowed: false"),
+        ({"phrase": "1"}, "task.phrase: got '1'; allowed: false"),
+        ({"minLength": True}, "task.minLength: got true; allowed: a whole number"),
         ({"math": "perhaps"}, "task.math: got 'perhaps'; allowed: true or false"),
         ({"recognizingThreshold": 101}, "task.recognizingThreshold: got 101; allowed: a whole number"),
         ({"score": 2}, "task.score: got 2; allowed: a number from 0 to 1"),
@@ -250,6 +252,7 @@ def test_no_url_is_called_back(service: Service, picture: str) -> None:
             TextOptions(),
             None,
         ),
+        ({"phrase": "0", "case": "false", "math": "0"}, TextOptions(), None),
         ({"phrase": None, "numeric": None, "minLength": None, "math": None}, TextOptions(), None),
         (
             {"phrase": "", "case": "", "numeric": "", "math": "", "minLength": "", "maxLength": "",

@@ -23,6 +23,13 @@ def test_a_document_says_how_a_key_is_sent(service: Service, dialect: str) -> No
     assert named <= known.keys()
 
 
+@pytest.mark.parametrize("dialect", ["acedata", "captchaapi", "createtask", "v1"])
+def test_a_document_says_bounds_as_json_schema_has_them(service: Service, dialect: str) -> None:
+    document = service.client.get(f"/openapi/{dialect}.json").text
+    assert [name for name in ("ge", "le", "gt", "lt", "strict") if f'"{name}":' in document] == []
+    assert '"maximum":' in document
+
+
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
 @pytest.mark.parametrize("dialect", ["acedata", "captchaapi", "createtask", "v1"])
 def test_no_request_finds_a_bug(service: Service, dialect: str, mode: GenerationMode) -> None:

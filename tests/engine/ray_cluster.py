@@ -16,6 +16,7 @@ from ray.cluster_utils import Cluster
 from tests.processes import command_line, descendants
 
 T = TypeVar("T")
+SENT: set[int] = set()
 # The machine has fewer cores; for Ray they are only numbers.
 NODE = {"num_cpus": 4, "object_store_memory": 100_000_000}
 
@@ -47,8 +48,9 @@ def started(start: Callable[[], T]) -> T:
 
 
 def send(number: signal.Signals) -> int:
-    """The signal, to the first recognizer of our own cluster."""
-    found = min(recognizers_of(os.getpid()))
+    """The signal, to the first recognizer of our own cluster that had none yet."""
+    found = min(set(recognizers_of(os.getpid())) - SENT)
+    SENT.add(found)
     os.kill(found, number)
     return found
 

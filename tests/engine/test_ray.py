@@ -36,7 +36,7 @@ from tests.servers import missing
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "recognizers" / "samples" / "text"
 TEXT_ONLY = (sys.executable, "-m", "tests.engine.text_only")
-REPLICAS = "4"  # so that one is left when another and a whole node are gone
+REPLICAS = "6"  # so that some are left when two others and a whole node are gone
 LOST = {"hang": "stopped", "replica": "killed", "node": "a node with [1-9] recognizers"}
 FEW = 8  # without a second try it would be all that a recognizer has at once, three times
 # In the words of the two dialects that the load speaks; nothing is charged for it.

@@ -1,15 +1,20 @@
-"""`legible db`: the schema of the database."""
+"""`legible db`: the database as a whole, its schema and its copies."""
+
+import os
+import sqlite3
+import subprocess  # nosec B404
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legible.cli.common import Data, DatabaseUrl, Json, open_database, print_json
+from legible.cli.common import Data, DatabaseUrl, Failure, Json, open_database, print_json
 
-app = typer.Typer(help="The schema of the database.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
-
-@app.callback()
-def db() -> None:
-    """Keeps `upgrade` a word of its own while it is the only one."""
+app = typer.Typer(help="The database as a whole: its schema, and copies of it.", no_args_is_help=True)
 
 
 @app.command()
@@ -21,3 +26,50 @@ def upgrade(data: Data = None, database: DatabaseUrl = None, as_json: Json = Fal
         print_json({"database": shown, "current": True})
     else:
         print(f"The database {shown} is up to date.")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to; a file that is there is replaced.")],
+    data: Data = None,
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the database into FILE while the service runs: what SQLite opens, or what pg_restore reads."""
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    with open_database(data, database) as opened:
+        copy = _copy_sqlite if opened.is_sqlite else _dump_postgresql
+        try:
+            copy(opened.url, unfinished)
+            unfinished.replace(file)
+        except (OSError, sqlite3.Error) as error:
+            raise Failure(f"Cannot write {file}: {error}.") from None
+        finally:
+            unfinished.unlink(missing_ok=True)
+    size = file.stat().st_size
+    if as_json:
+        print_json({"file": str(file), "bytes": size})
+    else:
+        print(f"{file}: {size:,} bytes.")
+
+
+def _copy_sqlite(url: "URL", target: Path) -> None:
+    with closing(sqlite3.connect(str(url.database))) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+
+
+def _dump_postgresql(url: "URL", target: Path) -> None:
+    """By pg_dump, which is told the password where the list of processes does not show it."""
+    from sqlalchemy import URL
+
+    place = URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query)
+    command = ["pg_dump", "--format=custom", f"--file={target}", place.render_as_string()]
+    secret = {} if url.password is None else {"PGPASSWORD": str(url.password)}
+    try:
+        done = subprocess.run(  # noqa: S603  # nosec B603
+            command, env=os.environ | secret, capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        raise Failure("pg_dump is not installed: install PostgreSQL's client (postgresql-client).") from None
+    if done.returncode:
+        raise Failure(f"pg_dump failed: {done.stderr.strip()}.")

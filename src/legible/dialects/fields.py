@@ -20,14 +20,14 @@ def _no_boolean(value: object) -> object:
     return value
 
 
-LeftOut = BeforeValidator(_left_out)
+# Outermost: bounds around a validator are none in the documents.
+LeftOut, NoBoolean = BeforeValidator(_left_out), BeforeValidator(_no_boolean)
 # As text too, which is how forms and PHP have them; a switch as 1 or 0 too.
-Whole = Annotated[int, BeforeValidator(_no_boolean), Field(strict=False)]
-Number = Annotated[float, BeforeValidator(_no_boolean), Field(strict=False)]
+Whole = Annotated[int, Field(strict=False), NoBoolean]
 Switch = Annotated[bool, Field(strict=False)]
-Length = Annotated[Whole, Field(ge=1, le=32)]
+Length = Annotated[int, Field(strict=False, ge=1, le=32), NoBoolean]
 Threshold = Annotated[
-    Annotated[Number, Field(ge=0, le=1)] | None,
+    Annotated[float, Field(strict=False, ge=0, le=1), NoBoolean] | None,
     LeftOut,
     Field(
         description="a number from 0 to 1: the least confidence that is answered, "
@@ -36,7 +36,7 @@ Threshold = Annotated[
 ]
 
 Top = Annotated[
-    Annotated[Whole, Field(ge=1, le=16)] | None,
+    Annotated[int, Field(strict=False, ge=1, le=16), NoBoolean] | None,
     LeftOut,
     Field(
         description="a whole number from 1 to 16: that many best tiles, instead of those over the threshold"

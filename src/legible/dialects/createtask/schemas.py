@@ -4,10 +4,18 @@ it ends up in the reference and in refusals."""
 from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
 
-from legible.dialects.fields import IMAGE_EXAMPLE, LeftOut, Threshold, Top
+from legible.dialects.fields import IMAGE_EXAMPLE, LeftOut, NoBoolean, Threshold, Top
 
 PICTURE = "a PNG, JPEG, GIF, BMP or WebP picture in base64"
 
@@ -20,6 +28,12 @@ def _as_list(value: object) -> object:
 
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and 0 <= value < 2**63 else value
+
+
+def _one_word(phrase: bool) -> bool:
+    if phrase:
+        raise ValueError
+    return phrase
 
 
 class _Body(BaseModel):
@@ -74,24 +88,24 @@ class ImageToTextTask(_Task):
     math: Annotated[bool | None, LeftOut] = Field(
         None, description="true or false: true reads a sum and answers its value"
     )
-    numeric: Annotated[Annotated[int, Field(ge=0, le=4)] | None, LeftOut] = Field(
+    numeric: Annotated[Annotated[int, Field(ge=0, le=4), NoBoolean] | None, LeftOut] = Field(
         None, description="1: only digits, 2: only letters; 0, 3 and 4 may be both"
     )
-    min_length: Annotated[Annotated[int, Field(ge=0, le=32)] | None, LeftOut] = Field(
+    min_length: Annotated[Annotated[int, Field(ge=0, le=32), NoBoolean] | None, LeftOut] = Field(
         None, description="a whole number from 0 to 32; 0 says that it is not known"
     )
     # Clients send the most that their vendor takes, which is more than is read here.
-    max_length: Annotated[Annotated[int, Field(ge=0)] | None, LeftOut] = Field(
+    max_length: Annotated[Annotated[int, Field(ge=0), NoBoolean] | None, LeftOut] = Field(
         None, description="a whole number from 0; 0 says that it is not known, and over 32 is taken as 32"
     )
-    phrase: Annotated[Literal[False] | None, LeftOut] = Field(
+    phrase: Annotated[Annotated[bool, AfterValidator(_one_word)] | None, LeftOut] = Field(
         None, description="false: one word is read, and no spaces between words"
     )
     case: Annotated[bool | None, LeftOut] = Field(
         None, description="true or false: the case is kept, whichever it is"
     )
     score: Threshold = None
-    recognizing_threshold: Annotated[Annotated[int, Field(ge=0, le=100)] | None, LeftOut] = Field(
+    recognizing_threshold: Annotated[Annotated[int, Field(ge=0, le=100), NoBoolean] | None, LeftOut] = Field(
         None, description="a whole number from 0 to 100: confidence in percent"
     )
 

@@ -12,7 +12,8 @@ from legible.tasks import ArithmeticAnswer
 LONGEST = 18  # characters of a sum
 BEAM, LEAST = 16, 0.004
 # Sites hardly ever ask what has no whole answer or numbers over 99, and seldom without an equals sign or a
-# question: an unsure reading of that kind is more likely another one.
+# word that asks, which a question mark comes after: an unsure reading of that kind is more likely another
+# one.
 UNUSUAL, SELDOM = 0.1, 0.3
 LARGE = re.compile(r"\d{3}")
 # From this probability on a number over 99 is believed; else it is looked at again, as what has this one.
