@@ -316,7 +316,7 @@ class Gate:
 
     def _meant(self, path: str) -> str:
         """Without the slashes that a base URL with one at its end leaves, if that is one of an API."""
-        meant = "/" + path.strip("/")
+        meant = "/" + path.lstrip("/").removesuffix("/")
         return meant if meant in self.paths or meant.startswith(self.folders) else path
 
 

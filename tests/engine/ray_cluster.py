@@ -7,6 +7,7 @@ a power cut would, "replica" kills a recognizer's process, "hang" stops one. Eac
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -29,7 +30,7 @@ def main(nodes: int) -> None:
         match line.strip():
             case "node":
                 node = others.pop()
-                recognizers = len(recognizers_of(node.all_processes["raylet"][0].process.pid))
+                recognizers = wait_for_some(node.all_processes["raylet"][0].process.pid)
                 cluster.remove_node(node, allow_graceful=False)
                 print(f"a node with {recognizers} recognizers is gone", flush=True)
             case "replica":
@@ -52,6 +53,14 @@ def send(number: signal.Signals) -> int:
     found = min(set(recognizers_of(os.getpid())) - SENT)
     SENT.add(found)
     os.kill(found, number)
+    return found
+
+
+def wait_for_some(raylet: int) -> int:
+    """How many recognizers that node has, once it has some: those that were lost start again anywhere."""
+    deadline = time.monotonic() + 60
+    while not (found := len(recognizers_of(raylet))) and time.monotonic() < deadline:
+        time.sleep(0.1)
     return found
 
 
