@@ -14,6 +14,7 @@ def test_a_backup_of_sqlite_is_a_database(legible: Legible, tmp_path: Path) -> N
     legible("user", "add", "ada@example.com")
     ran = legible("db", "backup", "copy.db", "--json")
     assert (ran.code, ran.json["file"]) == (0, "copy.db"), ran
+    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
     with sqlite3.connect(tmp_path / "copy.db") as copy:
         assert copy.execute("SELECT email FROM account").fetchall() == [("ada@example.com",)]
     copy.close()

@@ -40,6 +40,7 @@ def backup(
     with open_database(data, database) as opened:
         copy = _copy_sqlite if opened.is_sqlite else _dump_postgresql
         try:
+            unfinished.touch(mode=0o600)  # it holds balances and hashes
             copy(opened.url, unfinished)
             unfinished.replace(file)
         except (OSError, sqlite3.Error) as error:
