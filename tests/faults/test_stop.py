@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import re
 import signal
 import socket
 import threading
@@ -20,6 +19,7 @@ from tests.commands import serving
 from tests.faults.conftest import Extent, Note, account_with_key
 from tests.faults.load import CLIENTS, Load, answered_rows, assert_nothing_lost, assert_paid_once
 from tests.money import charged
+from tests.test_metrics import sample
 
 BOUND_SECONDS = 30
 CALLERS = 24
@@ -100,8 +100,7 @@ def large_picture() -> bytes:
 def queued(url: str) -> int:
     """How many calls wait for a recognizer, or are with it."""
     metrics = httpx.get(f"{url}/metrics", timeout=60, trust_env=False).text
-    (depth,) = re.findall(r'^legible_queue_depth{queue="recognition"} ([\d.]+)$', metrics, re.MULTILINE)
-    return int(float(depth))
+    return int(sample(metrics, 'legible_queue_depth{queue="recognition"}'))
 
 
 def test_a_request_that_never_ends_does_not_hold_up_a_stop(tmp_path) -> None:
