@@ -26,7 +26,7 @@ def calls(
         typer.Option(
             "--outcome",
             metavar="WORD",
-            help="Only answered, refused, or one refusal by its code.",
+            help="Only answered, refused, replayed, or one refusal by its code.",
             show_default=False,
         ),
     ] = None,

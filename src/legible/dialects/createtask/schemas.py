@@ -155,7 +155,9 @@ class GridTask(_Task):
     type: Literal["GridTask"]
     body: Annotated[
         str,
-        Field(description="a picture of 300x300 or 450x450 pixels in base64", examples=[IMAGE_EXAMPLE]),
+        Field(
+            description="a picture of 100x100, 300x300 or 450x450 pixels in base64", examples=[IMAGE_EXAMPLE]
+        ),
     ]
     comment: GridQuestion
     rows: Side = None
