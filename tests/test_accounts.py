@@ -15,6 +15,7 @@ from legible.db.session import Database
 from legible.db.tables import Account, AuditEvent, Call, Entry
 from legible.errors import InvalidField, NotAllowed, NotFound, Unauthenticated
 from legible.keys import KeyRing
+from legible.money import LARGEST_MICROS
 from legible.tasks import Kind
 from tests.money import assert_books_balance
 
@@ -49,6 +50,15 @@ def test_a_new_account_has_the_free_quota_as_an_entry(accounts: Accounts) -> Non
         entry = session.scalars(select(Entry)).one()
     assert (entry.kind, entry.amount_micros, entry.balance_micros) == ("grant", 1_000_000, 1_000_000)
     assert accounts.get(account.id).balance_micros == 1_000_000
+    assert_books_balance(accounts.database)
+
+
+def test_an_account_with_more_than_one_entry_may_move_can_be_deleted(accounts: Accounts) -> None:
+    account = accounts.create("rich@example.com")
+    for _ in range(2):
+        accounts.top_up(account.id, LARGEST_MICROS, "an invoice")
+    accounts.delete(account.id)
+    assert accounts.get(account.id).balance_micros == 0
     assert_books_balance(accounts.database)
 
 

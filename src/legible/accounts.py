@@ -30,6 +30,7 @@ from legible.db.tables import (
     WrongAnswer,
 )
 from legible.errors import InvalidField, NotAllowed, NotFound, RecognitionFailed, Unauthenticated
+from legible.money import LARGEST_MICROS
 from legible.tasks import Kind
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
@@ -281,9 +282,11 @@ class Accounts:
             account = session.scalar(mine)
             if account is None:
                 raise NotFound(f"account {account_id} does not exist")
-            if account.balance_micros:
-                taken, why = -account.balance_micros, "account deleted"
-                ledger.post(session, account_id, taken, "correction", why, account_id)
+            left = account.balance_micros
+            while left:  # by entries, of which each has a bound
+                taken = min(left, LARGEST_MICROS)
+                ledger.post(session, account_id, -taken, "correction", "account deleted", account_id)
+                left -= taken
             ended = {"revoked_ms": func.coalesce(ApiKey.revoked_ms, now_ms()), "name": "-", "addresses": None}
             session.execute(update(ApiKey).where(ApiKey.account_id == account_id).values(**ended))
             for table in (StoredReply, Preference, WebSession):

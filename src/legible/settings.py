@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -121,7 +122,7 @@ class Settings(BaseSettings):
         """The SQLAlchemy URL of the database."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{(self.data_dir / 'legible.db').resolve()}"
+        return f"sqlite:///{quote(str((self.data_dir / 'legible.db').resolve()))}"
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from legible.cli.assess import interval, judge
 from legible.cli.common import Failure
-from legible.tasks import Answer, ClickAnswer, SliderAnswer, TextAnswer
+from legible.tasks import Answer, ArithmeticAnswer, ClickAnswer, GridAnswer, SliderAnswer, TextAnswer
 from tests.commands import Legible
 
 SAMPLES = Path(__file__).parents[1] / "recognizers" / "samples"
@@ -52,13 +52,18 @@ def test_designs_are_told_apart_in_words_and_on_a_page(bare: Legible, challenge:
     html = page.read_text()
     assert html.count('<img src="data:image/jpeg;base64,') == 16
     assert "wrong, it is <code>wrong</code>" in html
-    assert "expects to read" in html
+    assert ("<small>old/0.png</small>" in html, "<small>new/0.png</small>" in html) == (True, True)
+    # Counted where there are right answers, and it is said where there are none.
+    assert " of 8: " in html
+    assert "Not counted, without a right answer: " in html
+    assert "and 3 more." in html
 
 
 SLIDER = SliderAnswer((105, 20, 44, 44), 0.9)
 POINT = ClickAnswer("", 0.9, (300, 200), point=(259, 211))
 POINTS = ClickAnswer("", 0.9, (300, 200), point=(30, 40), points=((30, 40), (200, 90)))
 TILES = ClickAnswer("", 0.9, (100, 100), objects=(True, False, True))
+GRID = GridAnswer("bus", 3, (0.1,) * 9, (), 0.9)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +81,9 @@ TILES = ClickAnswer("", 0.9, (100, 100), objects=(True, False, True))
         (TILES, "2,0", True),
         (TILES, "0 1", False),
         (TILES, "", False),
+        (GRID, "none", True),
+        (GRID, "8", False),
+        (ArithmeticAnswer("-3", "1-4=", 0.9), "-3.0", True),
     ],
 )
 def test_a_place_may_be_some_pixels_off_and_a_word_in_another_case(
@@ -90,7 +98,14 @@ def test_a_place_may_be_some_pixels_off_and_a_word_in_another_case(
         (SLIDER, "left", "left edge"),
         (SLIDER, "", "left edge"),
         (POINT, "260", "x and y"),
+        (SLIDER, "-5", "left edge"),
+        (SLIDER, "nan", "left edge"),
+        (POINT, "0.64 0.15", "in pixels"),
+        (POINT, "", "x and y"),
         (TILES, "a", "from 0"),
+        (TILES, "3", "from 0 to 2"),
+        (GRID, "9", "from 0 to 8"),
+        (ArithmeticAnswer("3", "1*3=", 0.9), "1*3=", "result"),
     ],
 )
 def test_what_is_no_right_answer_is_named(answer: Answer, want: str, says: str) -> None:
@@ -131,6 +146,9 @@ def test_other_kinds_are_read_too(bare: Legible, tmp_path: Path) -> None:
     [
         ("0.png HDVFJ\n", "line 1 has no tab"),
         ("0.png\tHDVFJ\n\nnone.png\tx\n", "line 3 names none.png"),
+        ("0.png\tHDVFJ\n0.png\tother\n", "line 2 has another answer to 0.png than line 1"),
+        ("file\tanswer\n0.png\tHDVFJ\n", "without a heading"),
+        ("\n", "names no picture"),
     ],
 )
 def test_wrong_labels_are_named(bare: Legible, challenge: Path, labels: str, says: str) -> None:
@@ -144,12 +162,42 @@ def test_what_cannot_be_assessed_is_a_sentence(bare: Legible, challenge: Path, t
     assert "is no folder" in bare("assess", tmp_path / "none", "--kind", "text").err
     (tmp_path / "empty").mkdir()
     assert "holds no picture" in bare("assess", tmp_path / "empty", "--kind", "text").err
-    (challenge / "new" / "0.png").write_bytes(b"no picture")
-    ran = bare("assess", challenge, "--kind", "text")
-    assert (ran.code, "0.png: image: got" in ran.err) == (1, True)
     assert bare("assess", challenge, "--kind", "grid").code == 2
     ran = bare("assess", challenge / "old", "--kind", "text", "--output", tmp_path / "none" / "page.html")
-    assert "cannot write" in ran.err
+    assert (ran.code, "cannot write" in ran.err, "Legible reads" in ran.out) == (1, True, True)
+    for file in (challenge / "new").glob("*.png"):
+        file.write_bytes(b"no picture")
+    ran = bare("assess", challenge / "new", "--kind", "text")
+    assert (ran.code, "0.png: image: got" in ran.err) == (1, True)
+
+
+def test_a_picture_that_cannot_be_read_is_left_out_and_named(bare: Legible, challenge: Path) -> None:
+    (challenge / "new" / "0.png").write_bytes(b"no picture")
+    (challenge / "new" / "._1.png").write_bytes(b"of the system")
+    (challenge / "new" / "folder.png").mkdir()
+    page = challenge.parent / "page.html"
+    ran = bare("assess", challenge, "--kind", "text", "--output", page)
+    assert ran.code == 0
+    assert "Left out, since no answer can be had for them: 1." in ran.out
+    assert "0.png: image: got" in ran.out
+    assert "<li>new/0.png: image: got" in page.read_text()
+    said = bare("assess", challenge, "--kind", "text", "--json").json
+    assert (said["pictures"], [Path(each["file"]).name for each in said["left_out"]]) == (15, ["0.png"])
+
+
+def test_the_piece_of_a_slider_may_be_a_picture_of_its_own(bare: Legible, tmp_path: Path) -> None:
+    for name in ("001.png", "001_piece.png"):
+        shutil.copy(SAMPLES / "slider" / name, tmp_path)
+    labels = tmp_path / "labels.tsv"
+    labels.write_text("001.png\t108\t001_piece.png\n")
+    said = bare("assess", tmp_path, "--kind", "slider", "--json").json
+    with_piece, alone = (
+        bare("read", tmp_path / "001.png", "--kind", "slider", *piece, "--json").json["confidence"]
+        for piece in (("--piece", tmp_path / "001_piece.png"), ())
+    )
+    assert said["readings"][0]["confidence"] == with_piece != alone
+    labels.write_text("001.png\t108\tnone.png\n")
+    assert "line 1 names the piece none.png" in bare("assess", tmp_path, "--kind", "slider").err
 
 
 def test_the_interval_of_a_share() -> None:

@@ -18,9 +18,18 @@ from rich.console import Console
 from rich.progress import Progress
 
 from legible.cli.common import Failure, Json, print_json, print_table
-from legible.cli.read import QuestionOption, in_words, options_of
+from legible.cli.read import NONE, QuestionOption, in_words, options_of
 from legible.errors import RecognitionFailed, Refusal
-from legible.tasks import Answer, ClickAnswer, GridAnswer, Kind, SliderAnswer, Task
+from legible.tasks import (
+    Answer,
+    ArithmeticAnswer,
+    ClickAnswer,
+    GridAnswer,
+    Kind,
+    SliderAnswer,
+    SliderOptions,
+    Task,
+)
 
 LABELS = "labels.tsv"
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
@@ -29,6 +38,7 @@ NEAR_POINT_PX = 15  # an object is hit when what to click is at most so far from
 LEAST = (0.0, 0.3, 0.5, 0.7, 0.9)  # confidences to answer from
 BROKEN = 0.01  # Bursztein, Martin and Mitchell, "Text-based CAPTCHA Strengths and Weaknesses", 2011
 THUMBNAIL_PX = 320
+SHOWN = 5  # files that a sentence names
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,7 @@ class Picture:
 
     file: Path
     want: str | None
+    piece: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,14 @@ class Reading:
     @property
     def said(self) -> str:
         return "" if self.answer is None else in_words(self.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A picture that no answer can be had for, and why."""
+
+    picture: Picture
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +94,8 @@ def assess(
         typer.Argument(
             metavar="FOLDER",
             help="Its pictures, in folders of their own if there are several designs. "
-            f"A {LABELS} in a folder names those to read: file, tab, right answer.",
+            f"A {LABELS} in a folder names those to read: file, tab, right answer; and for a slider whose "
+            "piece is a picture of its own: tab, its file.",
         ),
     ],
     kind: Annotated[Kind, typer.Option("--kind", help="What the pictures are.")],
@@ -93,23 +113,31 @@ def assess(
 ) -> None:
     """Tell how legible a challenge of yours is to a machine: how many of its pictures are read, and which.
 
-    Right answers are written as `legible read` prints them. The case of letters does not count, the gap of
-    a slider may be 5 pixels off, and a point to click 15.
+    Right answers are written as `legible read` prints them: tiles and pictures are counted from 0. The case
+    of letters does not count, the gap of a slider may be 5 pixels off, and a point to click 15.
     """
     options = options_of(kind, question)
     pictures = list(challenge(folder, kind))
     # Where there are tiles to choose, a threshold would choose them; elsewhere the likeliest answer is
     # wanted, however unsure.
     threshold = None if kind is Kind.GRID or _is_about_tiles(kind, question) else 0.0
-    readings = asyncio.run(
-        read_all(pictures, lambda picture: Task(kind, (_bytes(picture.file),), options, threshold))
-    )
-    if output is not None:
-        write_page(folder, readings, output)
+
+    def ask(picture: Picture) -> Task:
+        own = options if picture.piece is None else SliderOptions(_bytes(picture.piece))
+        return Task(kind, (_bytes(picture.file),), own, threshold)
+
+    found = asyncio.run(read_all(pictures, ask))
+    readings = [each for each in found if isinstance(each, Reading)]
+    left_out = [each for each in found if isinstance(each, LeftOut)]
+    if not readings:
+        raise Failure(f"{left_out[0].picture.file}: {left_out[0].why}")
     if as_json:
-        print_json(as_facts(readings))
+        print_json(as_facts(readings, left_out))
     else:
-        tell(folder, readings)
+        tell(folder, readings, left_out)
+    # Last, so that what was read is told even where this cannot be written.
+    if output is not None:
+        write_page(folder, readings, left_out, output)
 
 
 def _is_about_tiles(kind: Kind, question: str | None) -> bool:
@@ -125,13 +153,16 @@ def _is_about_tiles(kind: Kind, question: str | None) -> bool:
 
 def challenge(folder: Path, kind: Kind) -> Iterable[Picture]:
     """The pictures in `folder` and in the folders in it. Raises `Failure` where there are none."""
-    if not folder.is_dir():
-        raise Failure(f"{folder} is no folder: name one with pictures of the challenge.")
-    folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
     # What a labels.tsv has named is not found again in its own folder.
     found: dict[Path, Picture] = {}
-    for picture in (picture for each in folders for picture in _of(each, kind)):
-        found.setdefault(picture.file.resolve(), picture)
+    try:
+        if not folder.is_dir():
+            raise Failure(f"{folder} is no folder: name one with pictures of the challenge.")
+        folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
+        for picture in (picture for each in folders for picture in _of(each, kind)):
+            found.setdefault(picture.file.resolve(), picture)
+    except OSError as error:
+        raise Failure(f"Cannot read {error.filename or folder} ({error.strerror}).") from None
     if not found:
         raise Failure(f"{folder} holds no picture ({', '.join(sorted(PICTURES))}): name a folder that does.")
     return list(found.values())
@@ -139,29 +170,56 @@ def challenge(folder: Path, kind: Kind) -> Iterable[Picture]:
 
 def _of(folder: Path, kind: Kind) -> list[Picture]:
     labels = folder / LABELS
-    if not labels.exists():
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
-        return [Picture(file, None) for file in files]
-    pictures = []
+    if labels.exists():
+        return _labelled(labels, kind)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    # Hidden files beside pictures are the system's (macOS writes ._name.png).
+    return [Picture(file, None) for file in files if file.is_file() and not file.name.startswith(".")]
+
+
+def _labelled(labels: Path, kind: Kind) -> list[Picture]:
+    """The pictures that a labels.tsv names. Raises `Failure` for what is no such list."""
     try:
         lines = labels.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise Failure(f"{labels} is not UTF-8: save it as UTF-8, with a tab between columns.") from None
-    except OSError as error:
-        raise Failure(f"{labels} cannot be read: {error.strerror}.") from None
+    pictures: dict[str, tuple[int, Picture]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
+
+        def wrong(what: str, line: int = number) -> Failure:
+            return Failure(
+                f"{labels}: line {line} {what}; write: file, tab, right answer, without a heading."
+            )
+
         name, *rest = line.split("\t")
-        if not rest or not (folder / name).is_file():
-            wrong = "has no tab and right answer" if not rest else f"names {name}, which is not there"
-            raise Failure(f"{labels}: line {number} {wrong}; write: file, tab, right answer.")
+        if not rest:
+            raise wrong("has no tab and right answer")
+        if not (labels.parent / name).is_file():
+            raise wrong(f"names {name}, which is not there")
         said = [each.strip() for each in rest if each.strip()]  # spreadsheets write empty columns
-        # Of a sum, the answer stands after what is to be worked out.
-        want = (said[-1] if kind is Kind.ARITHMETIC else said[0]) if said else ""
-        is_known = bool(want) or kind not in (Kind.TEXT, Kind.ARITHMETIC)  # of tiles, none may fit
-        pictures.append(Picture(folder / name, want if is_known else None))
-    return pictures
+        picture = _picture(labels.parent / name, said, kind)
+        if picture.piece is not None and not picture.piece.is_file():
+            raise wrong(f"names the piece {said[1]}, which is not there")
+        first, other = pictures.setdefault(name, (number, picture))
+        if other != picture:
+            raise wrong(f"has another answer to {name} than line {first}")
+    if not pictures:
+        raise Failure(f"{labels} names no picture: write file, tab, right answer on each line, or remove it.")
+    return [picture for _, picture in pictures.values()]
+
+
+def _picture(file: Path, said: Sequence[str], kind: Kind) -> Picture:
+    """One of a list, with what stands in the columns after its name."""
+    match kind:
+        case Kind.ARITHMETIC:  # the answer stands after what is to be worked out
+            return Picture(file, said[-1] if said else None)
+        case Kind.GRID | Kind.CLICK:  # of tiles, none may fit
+            return Picture(file, " ".join(said))
+        case Kind.SLIDER:
+            return Picture(file, said[0] if said else "", file.parent / said[1] if len(said) > 1 else None)
+    return Picture(file, said[0] if said else None)
 
 
 def _bytes(file: Path) -> bytes:
@@ -171,7 +229,7 @@ def _bytes(file: Path) -> bytes:
         raise Failure(f"Cannot read {file} ({error.strerror}).") from None
 
 
-async def read_all(pictures: Sequence[Picture], ask: Callable[[Picture], Task]) -> list[Reading]:
+async def read_all(pictures: Sequence[Picture], ask: Callable[[Picture], Task]) -> list[Reading | LeftOut]:
     """Every picture's reading, asked for in its turn, by as many threads as there are cores, with a bar
     on a terminal."""
     # Imported here, so that the other commands start without ONNX Runtime.
@@ -183,7 +241,7 @@ async def read_all(pictures: Sequence[Picture], ask: Callable[[Picture], Task]) 
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         line = bar.add_task("Reading", total=len(pictures))
 
-        async def one(picture: Picture) -> Reading:
+        async def one(picture: Picture) -> Reading | LeftOut:
             async with turn:
                 try:
                     answer = await engine.recognize(ask(picture))
@@ -192,10 +250,13 @@ async def read_all(pictures: Sequence[Picture], ask: Callable[[Picture], Task]) 
                         picture, None, refusal.confidence or 0.0, None if picture.want is None else False
                     )
                 except Refusal as refusal:
-                    raise Failure(f"{picture.file}: {refusal}") from None
+                    return LeftOut(picture, str(refusal))
                 finally:
                     bar.advance(line)
-            return Reading(picture, answer, answer.confidence, judge(answer, picture.want))
+            try:
+                return Reading(picture, answer, answer.confidence, judge(answer, picture.want))
+            except Failure as failure:
+                raise Failure(f"{picture.file}: {failure} It stands in {LABELS}.") from None
 
         try:
             return await asyncio.gather(*map(one, pictures))
@@ -209,35 +270,48 @@ def judge(answer: Answer, want: str | None) -> bool | None:
     if want is None:
         return None
     match answer:
+        case ArithmeticAnswer(text=text):
+            return [(float(text),)] == _numbers(want, 1, "a sum", "its result, a number")
         case SliderAnswer(box=(x, *_)):
-            edges = _numbers(want or "none", 1, "a slider", "the gap's left edge in pixels")
-            if len(edges) != 1:
+            edges = _numbers(want, 1, "a slider", "the gap's left edge in pixels")
+            if len(edges) != 1 or edges[0][0] < 0:
                 raise Failure(
                     f"{want!r} is no right answer of a slider: write the gap's left edge in pixels."
                 )
             return abs(x - edges[0][0]) <= NEAR_PX
         case ClickAnswer(point=tuple() as point, points=points):
-            wanted, said = (
-                _numbers(want, 2, "a click", "x and y in pixels, of each point"),
-                points or (point,),
-            )
+            what = "x and y in pixels, of each point"
+            wanted, said = _numbers(want, 2, "a click", what), points or (point,)
+            if not wanted or all(0 < max(each) <= 1 for each in wanted):
+                raise Failure(f"{want!r} is no right answer of a click: write {what}.")
             return len(said) == len(wanted) and any(
                 all(math.dist(one, other) <= NEAR_POINT_PX for one, other in zip(said, order, strict=True))
                 for order in itertools.permutations(wanted)
             )
-        case GridAnswer(objects=tiles):
-            return {(tile,) for tile in tiles} == set(_numbers(want, 1, "a grid", "its tiles, from 0"))
+        case GridAnswer(objects=tiles, confidences=known):
+            return set(tiles) == _places(want, len(known), "a grid", "its tiles")
         case ClickAnswer(objects=objects):
-            fits = {(index,) for index, fit in enumerate(objects) if fit}
-            return fits == set(_numbers(want, 1, "a click", "the pictures that fit, from 0"))
+            fits = {index for index, fit in enumerate(objects) if fit}
+            return fits == _places(want, len(objects), "a click", "the pictures that fit")
     return in_words(answer).lower() == want.lower()
+
+
+def _places(want: str, size: int, kind: str, what: str) -> set[int]:
+    """The tiles or pictures of so many that are written there; "none" is none."""
+    what = f"{what}, from 0 to {size - 1}, or none"
+    places = {each for (each,) in _numbers("" if want.lower() == NONE else want, 1, kind, what)}
+    if not places <= set(range(size)):
+        raise Failure(f"{want!r} is no right answer of {kind}: write {what}.")
+    return {int(each) for each in places}
 
 
 def _numbers(want: str, size: int, kind: str, what: str) -> list[tuple[float, ...]]:
     """The numbers that are written there, so many at a time."""
-    numbers = map(float, want.replace(",", " ").split())
     try:
-        return list(zip(*[numbers] * size, strict=True))
+        numbers = [float(each) for each in want.replace(",", " ").split()]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError
+        return list(zip(*[iter(numbers)] * size, strict=True))
     except ValueError:
         raise Failure(f"{want!r} is no right answer of {kind}: write {what}.") from None
 
@@ -251,13 +325,17 @@ def interval(right: float, n: int) -> tuple[float, float]:
 
 def verdict(readings: Sequence[Reading]) -> str:
     """What the figures mean for who owns the challenge."""
-    share = Share.of(readings)
-    if all(each.right is not None for each in readings):
+    counted = [each for each in readings if each.right is not None]
+    share = Share.of(counted or readings)
+    if counted:
         low, high = interval(share.right, share.n)
         says = f"Legible reads {share.right:.0f} of {share.n}: {low:.0%} to {high:.0%} of all such pictures."
+        unknown = [str(each.picture.file) for each in readings if each.right is None]
+        if unknown:
+            says += f" Not counted, without a right answer: {_some(unknown)}."
     else:
         says = (
-            f"Legible expects to read {share.right:.0f} of {share.n}, by its own confidence; "
+            f"Legible expects to read {share.right:.1f} of {share.n}, by its own confidence; "
             f"with right answers in {LABELS} it counts."
         )
     if share.right / share.n >= BROKEN:
@@ -268,11 +346,17 @@ def verdict(readings: Sequence[Reading]) -> str:
     return f"{says} That this reader fails does not say that all do: one trained on your pictures may not."
 
 
+def _some(names: Sequence[str]) -> str:
+    """The first of many."""
+    rest = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def designs(folder: Path, readings: Sequence[Reading]) -> dict[str, list[Reading]]:
     """The readings by the folder that their pictures lie in."""
     groups: dict[str, list[Reading]] = {}
     for each in readings:
-        groups.setdefault(str(each.picture.file.parent.relative_to(folder)), []).append(each)
+        groups.setdefault(os.path.relpath(each.picture.file.parent, folder), []).append(each)
     return groups
 
 
@@ -294,14 +378,18 @@ def tables(folder: Path, readings: Sequence[Reading]) -> list[tuple[list[str], l
     return found
 
 
-def tell(folder: Path, readings: Sequence[Reading]) -> None:
+def tell(folder: Path, readings: Sequence[Reading], left_out: Sequence[LeftOut]) -> None:
     for head, rows in tables(folder, readings):
         print_table(head, rows, empty="")
         print()
     print(verdict(readings))
+    if left_out:
+        print(f"\nLeft out, since no answer can be had for them: {len(left_out)}.")
+    for each in left_out[:SHOWN]:
+        print(f"{each.picture.file}: {each.why}")
 
 
-def as_facts(readings: Sequence[Reading]) -> dict[str, object]:
+def as_facts(readings: Sequence[Reading], left_out: Sequence[LeftOut]) -> dict[str, object]:
     """Everything, for programs."""
     shares = [(least, Share.of(readings, least)) for least in LEAST]
     return {
@@ -322,10 +410,11 @@ def as_facts(readings: Sequence[Reading]) -> dict[str, object]:
             }
             for each in readings
         ],
+        "left_out": [{"file": str(each.picture.file), "why": each.why} for each in left_out],
     }
 
 
-def write_page(folder: Path, readings: Sequence[Reading], path: Path) -> None:
+def write_page(folder: Path, readings: Sequence[Reading], left_out: Sequence[LeftOut], path: Path) -> None:
     """One HTML file, with every picture in it and what was read."""
     from jinja2 import Environment, PackageLoader
 
@@ -336,7 +425,11 @@ def write_page(folder: Path, readings: Sequence[Reading], path: Path) -> None:
         folder=folder.absolute().name,
         verdict=verdict(readings),
         tables=tables(folder, readings),
-        readings=[(each, _thumbnail(each)) for each in sorted(readings, key=lambda each: -each.confidence)],
+        readings=[
+            (each, os.path.relpath(each.picture.file, folder), _thumbnail(each))
+            for each in sorted(readings, key=lambda each: -each.confidence)
+        ],
+        left_out=[(os.path.relpath(each.picture.file, folder), each.why) for each in left_out],
     )
     try:
         path.write_text(page, "utf-8")

@@ -80,13 +80,13 @@ def _opened(url: str, create: bool) -> "Database":
     # Imported here, so that a command that needs no database starts without SQLAlchemy.
     from sqlalchemy.exc import DBAPIError
 
-    from legible.db.session import Database, database_url
+    from legible.db.session import Database, database_url, place
 
     try:
         parsed = database_url(url)
     except ValueError as error:
         raise Failure(f"{error}.") from None
-    shown = parsed.render_as_string(hide_password=True)
+    shown = place(parsed)
     if not create and parsed.get_backend_name() == "sqlite" and not is_there(Path(str(parsed.database))):
         raise Failure(
             f"There is no database {shown} yet: "
@@ -151,8 +151,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
         )
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    # Piped output has no width of its own, and rich would fold it at 80.
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 240)
+    # Piped output has no width of its own, and rich would fold it at 80: there a row is a line.
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 2000)
     console.print(table)
 
 

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import subprocess  # nosec B404
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,8 @@ from legible.cli.common import Data, DatabaseUrl, Failure, Json, open_database, 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
+    from legible.db.session import Database
+
 app = typer.Typer(help="The database as a whole: its schema, and copies of it.", no_args_is_help=True)
 
 
@@ -21,7 +24,7 @@ app = typer.Typer(help="The database as a whole: its schema, and copies of it.",
 def upgrade(data: Data = None, database: DatabaseUrl = None, as_json: Json = False) -> None:
     """Make the database, or bring it up to this version. Does nothing to one that is current."""
     with open_database(data, database, create=True) as opened:
-        shown = opened.url.render_as_string(hide_password=True)
+        shown = opened.place
     if as_json:
         print_json({"database": shown, "current": True})
     else:
@@ -30,28 +33,46 @@ def upgrade(data: Data = None, database: DatabaseUrl = None, as_json: Json = Fal
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="Where to; a file that is there is replaced.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; a file that is there is replaced.")],
     data: Data = None,
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
     """Copy the database into FILE while the service runs: what SQLite opens, or what pg_restore reads."""
-    unfinished = file.with_name(f"{file.name}.unfinished")
     with open_database(data, database) as opened:
-        copy = _copy_sqlite if opened.is_sqlite else _dump_postgresql
         try:
-            unfinished.touch(mode=0o600)  # it holds balances and hashes
-            copy(opened.url, unfinished)
-            unfinished.replace(file)
+            size = _write(opened, file)
         except (OSError, sqlite3.Error) as error:
             raise Failure(f"Cannot write {file}: {error}.") from None
-        finally:
-            unfinished.unlink(missing_ok=True)
-    size = file.stat().st_size
     if as_json:
         print_json({"file": str(file), "bytes": size})
     else:
         print(f"{file}: {size:,} bytes.")
+
+
+def _write(opened: "Database", file: Path) -> int:
+    """Puts a whole copy in the place of `file`, or none; returns its size in bytes."""
+    target = file.resolve()
+    if target.exists() and not target.is_file():
+        raise Failure(f"{file} is no plain file: name one in a folder, as in copies/legible.db.")
+    if opened.is_sqlite and _is_part_of(Path(str(opened.url.database)), target):
+        raise Failure(f"{file} is the database itself: name another file, which the copy goes into.")
+    # Made for its owner alone: it holds balances and hashes.
+    handle, name = tempfile.mkstemp(".unfinished", f"{target.name}.", target.parent)
+    os.close(handle)
+    unfinished = Path(name)
+    try:
+        (_copy_sqlite if opened.is_sqlite else _dump_postgresql)(opened.url, unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def _is_part_of(database: Path, file: Path) -> bool:
+    """Whether a file, by whatever name, is one that SQLite keeps the database in."""
+    parts = (database.with_name(f"{database.name}{end}") for end in ("", "-wal", "-shm"))
+    return any(part.exists() and file.exists() and file.samefile(part) for part in parts)
 
 
 def _copy_sqlite(url: "URL", target: Path) -> None:

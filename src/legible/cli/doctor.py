@@ -120,13 +120,13 @@ def _data_folder(folder: Path) -> Finding:
 def _database(chosen: Settings) -> str:
     from sqlalchemy.exc import DBAPIError
 
-    from legible.db.session import Database, database_url
+    from legible.db.session import Database, database_url, place
 
     try:
         url = database_url(chosen.database)
     except ValueError as error:
         raise Failure(str(error)) from None
-    shown = url.render_as_string(hide_password=True)
+    shown = place(url)
     if url.get_backend_name() == "sqlite" and not is_there(Path(str(url.database))):
         return f"{shown}, not made yet; `legible serve` makes it"
     if url.get_backend_name() == "postgresql" and find_spec("psycopg") is None:

@@ -27,6 +27,8 @@ from legible.tasks import (
     TextOptions,
 )
 
+NONE = "none"  # of the tiles or pictures fits
+
 QuestionOption = Annotated[
     str | None,
     typer.Option("--question", metavar="Q", help="What to look for (grid and click).", show_default=False),
@@ -67,7 +69,7 @@ def read(
             metavar="C",
             min=0,
             max=1,
-            help="Confidence to refuse under.",
+            help="Confidence to refuse under; of tiles and pictures to choose, the one to choose from.",
             show_default="calibrated",
         ),
     ] = None,
@@ -88,14 +90,15 @@ def read(
     options = options_of(kind, question, piece, anchor or ())
     task = Task(kind, tuple(map(_bytes, image)), options, threshold)
     answer = asyncio.run(_recognize(task))
+    if as_json:
+        print_json({"kind": kind.value} | asdict(answer))
+    else:
+        print(in_words(answer) or NONE)
+    # Last, so that the answer is told even where this cannot be written.
     if output is not None:
         from legible.cli.overlay import draw
 
         draw(task.images, answer, output)
-    if as_json:
-        print_json({"kind": kind.value} | asdict(answer))
-    else:
-        print(in_words(answer))
 
 
 async def _recognize(task: Task) -> Answer:
@@ -114,7 +117,9 @@ def _bytes(path: Path) -> bytes:
     try:
         return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
-        raise Failure(f"Cannot read {path} ({error.strerror}): name a picture that is there.") from None
+        raise Failure(
+            f"Cannot read {path} ({error.strerror}): name a picture that this user may read."
+        ) from None
 
 
 def options_of(

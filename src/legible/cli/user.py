@@ -62,8 +62,7 @@ def add(
     if as_json:
         print_json(_as_json(account))
         return
-    shown = opened.engine.url.render_as_string(hide_password=True)
-    print(f"Added {account.email} to {shown}, with a balance of ¥{yuan(account.balance_micros)}.")
+    print(f"Added {account.email} to {opened.place}, with a balance of ¥{yuan(account.balance_micros)}.")
     if password is None:
         print(
             "It has no password, so nobody can sign in: "
@@ -158,7 +157,7 @@ def set_rate(
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Set how often the keys of an account may call."""
+    """Set how often the keys of an account may call. A higher rate of one of its keys, or none, is lost."""
     changed(
         email,
         data,

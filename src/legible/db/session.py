@@ -49,7 +49,14 @@ def database_url(url: str) -> URL:
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed
-    raise ValueError(f"database URL: got {parsed.render_as_string(hide_password=True)}; allowed: {URLS}")
+    raise ValueError(f"database URL: got {place(parsed)}; allowed: {URLS}")
+
+
+def place(url: URL) -> str:
+    """The URL as people write it, without its password."""
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite:///{url.database}"
+    return url.render_as_string(hide_password=True)
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:
@@ -69,6 +76,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = database_url(url)
+        self.place = place(self.url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = open_engine(self.url)
         # SQLite must lock before the first read of such a transaction, or two of them refuse each other.
@@ -153,7 +161,10 @@ def open_engine(url: URL, **options: Any) -> Engine:
     if url.get_backend_name() != "sqlite":
         options |= {"pool_pre_ping": True}
         return create_engine(url, connect_args=connect_arguments(url), hide_parameters=True, **options)
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    file = Path(str(url.database))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        file.touch(mode=0o600)  # it holds balances and hashes; SQLite's own files beside it get the same mode
     engine = create_engine(url, connect_args=connect_arguments(url), hide_parameters=True, **options)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
