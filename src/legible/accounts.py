@@ -96,7 +96,7 @@ class Caller:
         """Raises `RecognitionFailed` for an answer (0-1) that is less sure than the key asks for."""
         if self.threshold is not None and confidence < self.threshold:
             raise RecognitionFailed(
-                f"the answer has confidence {confidence:.2f}, under this key's threshold {self.threshold:g}",
+                f"the answer has confidence {confidence:.4g}, under this key's threshold {self.threshold:g}",
                 confidence=confidence,
                 threshold=self.threshold,
             )

@@ -25,7 +25,7 @@ UNREADABLE_SIZE = (61, 31)  # a picture of this size cannot be read
 def text(task: Task) -> Answer:
     height, width = decode(task.images[0]).rgb.shape[:2]
     if (width, height) == UNREADABLE_SIZE:
-        raise RecognitionFailed("the text was read with confidence 0.31, under the threshold 0.90")
+        raise RecognitionFailed("the text was read with confidence 0.31, under the threshold 0.9")
     return TextAnswer(HOSTILE, 0.97, tuple(Character(each, 0.9) for each in HOSTILE))
 
 

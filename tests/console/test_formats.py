@@ -78,6 +78,8 @@ def test_a_number_has_separators_and_no_exponent() -> None:
 def test_durations_and_shares() -> None:
     assert [milliseconds(value) for value in (None, 12, 1530)] == ["–", "12 ms", "1.53 s"]
     assert [percent(3, 4), percent(0, 0)] == ["75.0%", "–"]
+    # What is not whole is never said to be.
+    assert [percent(9_999, 10_000), percent(0.99996, 1), percent(7, 7)] == ["99.9%", "99.9%", "100.0%"]
 
 
 def test_an_unknown_zone_is_utc() -> None:

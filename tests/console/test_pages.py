@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from legible import ledger
 from legible.calls import CallLog
 from legible.clock import now_ms
 from legible.console import measured
+from legible.db.tables import Call
 from legible.errors import Unavailable
 from legible.kept_images import DAY_MS, KeptImages
 from legible.keys import KeyRules
@@ -468,6 +470,45 @@ def test_the_call_log_filters_pages_and_exports(member: Person) -> None:
     assert member.get("/console/calls?cursor=nonsense").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("slower=abc", "At least (ms)"),
+        ("slower=-1", "At least (ms)"),
+        ("from=2026-13-45", "From"),
+        ("kind=xyz", "Kind"),
+        ("key=x", "Key"),
+    ],
+)
+def test_a_filter_that_cannot_be_understood_is_told_and_gives_no_file(
+    member: Person, query: str, field: str
+) -> None:
+    page = member.get(f"/console/calls?{query}").text
+    assert f"This cannot be understood, and was left out: {field}</p>" in page
+    assert 'href="/console/calls">Clear</a>' in page
+    for end in ("csv", "json"):
+        assert member.get(f"/console/calls.{end}?{query}").status_code == 400
+    assert "cannot be understood" not in member.get("/console/calls?slower=1,000&from=&kind=text").text
+
+
+def test_an_answer_of_nothing_is_shown_as_none(site: Site, member: Person) -> None:
+    member.new_key("First")
+    member.call()
+    with site.parts.database.write() as session:
+        session.execute(update(Call).values(result=""))
+    (log_id,) = member.log_ids()
+    assert ">none</span>" in member.get("/console/calls").text
+    assert '<p class="answer" translate="no">none</p>' in member.get(f"/console/calls/{log_id}").text
+
+
+def test_a_page_is_found_with_a_slash_after_it(member: Person) -> None:
+    moved = member.get("/console/calls/?kind=text", follow_redirects=False)
+    assert (moved.status_code, moved.headers["location"]) == (307, "/console/calls?kind=text")
+    for elsewhere in ("//evil.example/", "/\\evil.example/", "/%09/evil.example/"):
+        location = member.get(elsewhere, follow_redirects=False).headers.get("location", "/")
+        assert (location[:2] != "//", "\\" in location, "\t" in location) == (True, False, False), location
+
+
 def test_the_downloaded_data_is_all_and_has_no_secret(member: Person) -> None:
     key = member.new_key()
     member.call()
@@ -585,9 +626,12 @@ def test_the_audit_log_says_details_in_the_visitors_language(site: Site, member:
             rf"<tr>(?:(?!</tr>).)*{member.email}.*?</tr>", admin.get("/admin/audit").text, re.DOTALL
         )[0]
         assert [word for word in (*words, "a gift", "¥5.00") if word not in row] == []
-        shown = {"en": ("Kind: Text", "Can be called: yes"), "zh-CN": ("种类: 文字", "可以调用: 是")}[
-            language
-        ]
+        for rate in ("", "0"):
+            assert admin.post(f"/admin/users/{member.account_id}/rate", {"rate": rate}).status_code == 303
+        shown = {
+            "en": ("Kind: Text", "Can be called: yes", "second: the default", "second: no limit"),
+            "zh-CN": ("种类: 文字", "可以调用: 是", "调用数: 默认值", "调用数: 不限"),
+        }[language]
         priced = {
             "id": "50200",
             "row": "50200",

@@ -98,7 +98,7 @@ def test_an_option_that_is_empty_is_left_out(service: Service, picture: str) -> 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"charset": "abc中"}, r"charset: got 'abc\u4e2d' with the character '\u4e2d'"),
+        ({"charset": "abc中"}, "charset: got 'abc中' with the character '中'"),
         ({"charset": 7}, "charset: got 7"),
         ({"min_length": 0}, "min_length: got 0; allowed: a whole number from 1 to 32"),
         ({"max_length": 33}, "max_length: got 33"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -96,6 +97,11 @@ def build(
     async def http_error(request: Request, error: Exception) -> Response:
         if not isinstance(error, StarletteHTTPException):
             raise error
+        path = request.url.path
+        is_lost = error.status_code == 404 and request.method in ("GET", "HEAD") and _wants_page(request)
+        if is_lost and path.endswith("/") and not path.startswith("//"):
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(quote(path.rstrip("/") or "/") + query, 307)
         if not _wants_page(request):
             known = error.status_code in (404, 405)
             return await otherwise(request, error) if known else JSONResponse({}, error.status_code)

@@ -74,8 +74,11 @@ def milliseconds(value: float | None) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """A share: "97.3%"; a dash when there is nothing to share."""
-    return f"{100 * part / whole:.1f}%" if whole else "–"
+    """A share: "97.3%", and 100% only of what is whole; a dash when there is nothing to share."""
+    if not whole:
+        return "–"
+    rounded = f"{100 * part / whole:.1f}%"
+    return "99.9%" if rounded == "100.0%" and part < whole else rounded
 
 
 def count(value: int) -> str:

@@ -183,7 +183,7 @@ def shown(value: object) -> str:
             return repr(value) if abs(value) < 1e15 else "a very large number"
         case str():
             value = A_KEY.sub(f"{PREFIX}...", value)
-            text = ascii(value[:SHOWN])
+            text = repr(value[:SHOWN])  # what cannot be printed stays escaped
             return text if len(value) <= SHOWN else f"{text} and {len(value) - SHOWN} more characters"
         case list():
             return f"a list of {len(value)}"

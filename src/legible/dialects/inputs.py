@@ -92,7 +92,7 @@ def _charset(asked: str | None, field: str) -> str | None:
     unknown = next((character for character in charset if character not in LETTERS_AND_DIGITS), None)
     if unknown is not None:
         allowed = f"{', '.join(CHARSETS)}, or the letters and digits themselves"
-        raise InvalidField(field, got=f"{shown(asked)} with the character {unknown!a}", allowed=allowed)
+        raise InvalidField(field, got=f"{shown(asked)} with the character {unknown!r}", allowed=allowed)
     return "".join(dict.fromkeys(charset))
 
 

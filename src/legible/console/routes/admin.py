@@ -13,7 +13,7 @@ from legible.console.kinds import KINDS, known
 from legible.console.routes.entrance import FIELD_ERRORS
 from legible.console.web import AdminDep, Form, FormDep, MemberVisit
 from legible.db.session import storable
-from legible.db.tables import NOBODY, Account, ApiKey, AuditEvent, Call, Entry, TopUpCode
+from legible.db.tables import LEAVING, NOBODY, Account, ApiKey, AuditEvent, Call, Entry, TopUpCode
 from legible.errors import InsufficientCredit, InvalidField, NotAllowed
 from legible.prices import PricedType
 from legible.settings import MAX_RATE
@@ -29,7 +29,7 @@ ERRORS = {
     "reason": mark("Write why: the user sees it in the ledger."),
     "rate": mark("Write a whole number from 0 (no limit) to 1,000,000, or nothing."),
     "password": FIELD_ERRORS["password"],
-    "email": FIELD_ERRORS["email"],
+    "email": mark("This is not an e-mail address, or it has an account already."),
     "self": mark("You cannot freeze or demote yourself."),
     "last": mark("An enabled administrator must stay."),
     "code_amount": mark("Write an amount in yuan, like 10 or 0.5."),
@@ -120,7 +120,9 @@ def _users(
             older=visit.link(before=rows[PAGE_SIZE - 1].id) if more else None,
             newer=visit.link(before=None) if before < 2**62 else None,
             total=session.scalar(
-                select(func.count(Account.id)).where(Account.email.not_like(NOBODY.format("%")))
+                select(func.count(Account.id)).where(
+                    *(Account.email.not_like(gone.format("%")) for gone in (NOBODY, LEAVING))
+                )
             ),
             balances=int(session.scalar(select(func.sum(Account.balance_micros))) or 0),
         )

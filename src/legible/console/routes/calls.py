@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import chain
 from typing import Annotated
+from unicodedata import normalize
 
 from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -32,8 +33,8 @@ IMAGE_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8": "image/jpeg", b"GIF8": "ima
 
 
 def _filter(visit: MemberVisit) -> CallFilter:
-    """The filter that the address asks for; what cannot be understood is left out. What is no log id may be a
-    trace id, or a task's."""
+    """The filter that the address asks for; what cannot be understood (`_unclear`) is left out. What is no
+    log id may be a trace id, or a task's."""
     query = {name: storable(value) for name, value in visit.request.query_params.items()}
     reference = query.get("id", "").strip()[:100]
     is_log_id = LOG_ID.fullmatch(reference.upper()) is not None
@@ -62,12 +63,36 @@ def _day_ms(visit: MemberVisit, text: str, days: int = 0) -> int | None:
 
 
 def _small_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+    digits = normalize("NFKC", text).strip().replace(",", "")
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else None
+
+
+def _unclear(visit: MemberVisit, chosen: CallFilter) -> list[str]:
+    """The fields of the filter that hold something which could not be understood."""
+    understood = {
+        "from": chosen.from_ms,
+        "until": chosen.until_ms,
+        "kind": chosen.kind,
+        "key": chosen.key_id,
+        "slower": chosen.at_least_ms,
+    }
+    return [
+        name for name, value in understood.items() if value is None and visit.request.query_params.get(name)
+    ]
+
+
+def _clear_filter(visit: MemberVisit) -> CallFilter:
+    """The filter of a file, which has no room to say what was left out. Raises 400."""
+    chosen = _filter(visit)
+    if _unclear(visit, chosen):
+        raise HTTPException(400)
+    return chosen
 
 
 @router.get("")
 def call_log(visit: MemberDep, cursor: str | None = None) -> Response:
     chosen = _filter(visit)
+    unclear = _unclear(visit, chosen)
     log = CallLog(visit.console.database)
     try:
         page = log.page(visit.person.id, chosen, cursor, PAGE_SIZE)
@@ -79,7 +104,8 @@ def call_log(visit: MemberDep, cursor: str | None = None) -> Response:
         calls=page.calls,
         older=visit.link(cursor=page.next_cursor) if page.next_cursor else None,
         newer=visit.link(cursor=None) if cursor else None,
-        is_filtered=chosen != CallFilter(),
+        is_filtered=chosen != CallFilter() or unclear,
+        unclear=unclear,
         values=visit.request.query_params,
         keys=visit.console.keys.list(visit.person.id),
         kinds=list(Kind),
@@ -90,7 +116,7 @@ def call_log(visit: MemberDep, cursor: str | None = None) -> Response:
 
 @router.get(".csv")
 def calls_csv(visit: MemberDep) -> Response:
-    lines = CallLog(visit.console.database).csv(visit.person.id, _filter(visit))
+    lines = CallLog(visit.console.database).csv(visit.person.id, _clear_filter(visit))
     return _file(visit, chain([EXCEL_MARK], lines), "text/csv; charset=utf-8", "csv")
 
 
@@ -101,7 +127,7 @@ def calls_json(visit: MemberDep) -> Response:
 
 def _json_lines(visit: MemberVisit) -> Iterator[str]:
     """One JSON array, written call by call."""
-    log, chosen, cursor, comma = CallLog(visit.console.database), _filter(visit), None, "[\n"
+    log, chosen, cursor, comma = CallLog(visit.console.database), _clear_filter(visit), None, "[\n"
     while True:
         page = log.page(visit.person.id, chosen, cursor, 500)
         for call in page.calls:
@@ -115,7 +141,7 @@ def _json_lines(visit: MemberVisit) -> Iterator[str]:
 
 def _file(visit: MemberVisit, lines: Iterator[str], media_type: str, suffix: str) -> Response:
     """A download. How many rows come is told ahead, so that the page can show how far it is."""
-    rows = select(func.count()).where(Call.account_id == visit.person.id, *_filter(visit).conditions())
+    rows = select(func.count()).where(Call.account_id == visit.person.id, *_clear_filter(visit).conditions())
     with visit.console.database.read() as session:
         total = session.scalar(rows) or 0
     name = f"legible-calls-{moment(now_ms()):%Y%m%d-%H%M%S}.{suffix}"

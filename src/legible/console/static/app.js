@@ -121,6 +121,11 @@ function lock(form, locked) {
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
+  const sidebar = document.querySelector("[data-toggle=sidebar]");
+  if (sidebar?.getAttribute("aria-expanded") === "true") {
+    sidebar.click();
+    sidebar.focus();
+  }
   for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = false;
 });
 document.addEventListener("click", (event) => {

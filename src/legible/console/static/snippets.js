@@ -179,8 +179,8 @@ function java({ url, headers, body }) {
 }
 
 function csharp({ url, headers, body }) {
-  const escape = (text) => text.replaceAll('"', '""').replace(/[{}]/g, "$&$&");
-  const json = jsonText(body, 2, escape, (name) => `{${name}}`);
+  // Put together with +: Mono's compiler breaks on long texts with names in them ($@"").
+  const json = jsonText(body, 2, (text) => text.replaceAll('"', '""'), (name) => `" + ${name} + @"`);
   const reads = pictures(body).map(({ name, file }) => `        string ${name} = Convert.ToBase64String(File.ReadAllBytes("${file}"));`);
   const sets = Object.entries(headers)
     .filter(([name]) => name !== "content-type")
@@ -189,7 +189,7 @@ function csharp({ url, headers, body }) {
     "// .NET, .NET Framework or Mono",
     ...["System", "System.IO", "System.Net.Http", "System.Text", "System.Threading.Tasks"].map((name) => `using ${name};`), "",
     "public static class Call", "{", "    public static void Main() => RunAsync().GetAwaiter().GetResult();", "",
-    "    static async Task RunAsync()", "    {", ...reads, `        string body = $@"${json}";`,
+    "    static async Task RunAsync()", "    {", ...reads, `        string body = @"${json}";`,
     "        using (var client = new HttpClient())", "        {", ...sets,
     `            var response = await client.PostAsync(${quote(url)},`,
     '                new StringContent(body, Encoding.UTF8, "application/json"));',

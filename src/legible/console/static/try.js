@@ -7,7 +7,7 @@ import { LANGUAGES, Picture, request, shots } from "./snippets.js";
 const data = JSON.parse(document.getElementById("try-data").textContent);
 const { words } = data;
 const at = (id) => document.getElementById(id);
-const state = { kind: null, operation: null, images: [], sample: null, files: {}, language: "curl", choice: 0 };
+const state = { kind: null, operation: null, images: [], sample: null, files: {}, filled: {}, language: "curl", choice: 0 };
 
 // Pictures
 
@@ -124,7 +124,7 @@ function showKind(kind, { keepImage = false } = {}) {
   at("samples").replaceChildren(...state.kind.samples.map(sampleButton));
   at("dialect").replaceChildren(...state.kind.operations.map(({ dialect }) => new Option(data.dialects[dialect], dialect)));
   if (state.kind.operations.some(({ dialect }) => dialect === data.dialect)) at("dialect").value = data.dialect;
-  [state.sample, state.files] = [null, {}];
+  [state.sample, state.files, state.filled] = [null, {}, {}];
   showOperation();
   if (keepImage) return;
   choosing();
@@ -156,19 +156,26 @@ function showOperation() {
   fillIn();
 }
 
-// Another dialect's form, with what was filled in where it has the same field.
+// Another dialect's form, with what was filled in where it has the same field; options, with what they had when it
+// was last looked at, too.
 function changeDialect() {
-  const before = [...document.querySelectorAll("[data-option], [data-file-of]")];
+  const before = {};
+  for (const old of document.querySelectorAll("[data-option], [data-file-of]")) before[nameOf(old)] = old;
+  Object.assign(state.filled, before);
   showOperation();
-  for (const old of before) {
-    const { option, fileOf } = old.dataset;
-    const input = document.querySelector(option ? `[data-option="${option}"]` : `[data-file-of="${fileOf}"]`);
-    if (!input) continue;
-    if (fileOf) input.textContent = old.textContent;
+  for (const input of document.querySelectorAll("[data-option], [data-file-of]")) {
+    const isFile = input.type === "file" || input.dataset.fileOf;
+    const old = (isFile ? before : state.filled)[nameOf(input)];
+    if (!old) continue;
+    if (input.dataset.fileOf) input.textContent = old.textContent;
     else if (old.type === "file") input.files = old.files;
     else input.value = old.value;
   }
   dropUnseenFiles();
+}
+
+function nameOf({ dataset }) {
+  return dataset.option ? `option ${dataset.option}` : `file of ${dataset.fileOf}`;
 }
 
 function optionField(option) {

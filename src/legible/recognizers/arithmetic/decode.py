@@ -41,7 +41,7 @@ def decode(
         )
     if confidence < limit:
         raise RecognitionFailed(
-            f"the sum was read with confidence {confidence:.2f}, under the threshold {limit:.2f}",
+            f"the sum was read with confidence {confidence:.4g}, under the threshold {limit:.4g}",
             confidence=confidence,
             threshold=limit,
         )

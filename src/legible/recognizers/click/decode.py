@@ -97,7 +97,7 @@ def decode(
     if confidence < limit:
         raise RecognitionFailed(
             f"{rule} could not be told with enough confidence: "
-            f"{confidence:.2f}, under the threshold {limit:.2f}",
+            f"{confidence:.4g}, under the threshold {limit:.4g}",
             confidence=confidence,
             threshold=limit,
         )

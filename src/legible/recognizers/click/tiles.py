@@ -81,7 +81,7 @@ def decode_tiles(
     if threshold is None and sure < LEAST:
         raise RecognitionFailed(
             f"which pictures fit could not be told with enough confidence: "
-            f"{sure:.2f}, under the threshold {LEAST}",
+            f"{sure:.4g}, under the threshold {LEAST}",
             confidence=sure,
             threshold=LEAST,
         )

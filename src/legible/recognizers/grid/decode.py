@@ -41,7 +41,7 @@ def decode(
     sure = _overlap(probabilities, chosen) if scene else _probability(evidence, chosen)
     if top is None and threshold is None and sure < LEAST[count]:
         raise RecognitionFailed(
-            f"the likeliest tiles have confidence {sure:.2f}, under the threshold {LEAST[count]:.2f}; "
+            f"the likeliest tiles have confidence {sure:.4g}, under the threshold {LEAST[count]:.4g}; "
             "send confidence or top to have an answer all the same",
             confidence=sure,
             threshold=LEAST[count],

@@ -99,7 +99,7 @@ def _answer(
     confidence = calibration(places[0].probability)
     if confidence < limit:
         raise RecognitionFailed(
-            f"{nothing} with enough confidence: {confidence:.2f}, under the threshold {limit:.2f}",
+            f"{nothing} with enough confidence: {confidence:.4g}, under the threshold {limit:.4g}",
             confidence=confidence,
             threshold=limit,
         )

@@ -74,7 +74,7 @@ def decode(
         )
     if confidence < limit:
         raise RecognitionFailed(
-            f"the text was read with confidence {confidence:.2f}, under the threshold {limit:.2f}",
+            f"the text was read with confidence {confidence:.4g}, under the threshold {limit:.4g}",
             confidence=confidence,
             threshold=limit,
         )
