@@ -484,7 +484,7 @@ def test_a_filter_that_cannot_be_understood_is_told_and_gives_no_file(
     member: Person, query: str, field: str
 ) -> None:
     page = member.get(f"/console/calls?{query}").text
-    assert f"This cannot be understood, and was left out: {field}</p>" in page
+    assert f"This cannot be understood, and was left out: {field}</div>" in page
     assert 'href="/console/calls">Clear</a>' in page
     for end in ("csv", "json"):
         assert member.get(f"/console/calls.{end}?{query}").status_code == 400
