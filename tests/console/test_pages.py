@@ -444,6 +444,18 @@ def test_who_is_logged_out_comes_back_to_the_administration(site: Site) -> None:
     assert site.member().get("/admin/types").status_code == 404
 
 
+def test_a_form_that_is_sent_after_the_session_ended_leads_back_to_its_page(
+    site: Site, member: Person
+) -> None:
+    token = member.csrf("/console/keys")
+    other = dict(member.client.cookies)
+    member.post("/logout", {})
+    member.client.cookies.update(other)
+    sent = member.client.post("/console/keys", data={"csrf": token, "name": "Lost"}, follow_redirects=False)
+    assert sent.headers["location"] == "/login?next=%2Fconsole%2Fkeys&ended=1"
+    assert "You were logged out before that was sent" in member.get(sent.headers["location"]).text
+
+
 def test_the_call_log_filters_pages_and_exports(member: Person) -> None:
     member.new_key("First")
     for _ in range(52):

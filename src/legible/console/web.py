@@ -228,10 +228,8 @@ class MemberVisit(Visit):
 
 def member(visit: VisitDep) -> MemberVisit:
     if visit.person is None:
-        if visit.request.method != "GET":
-            raise SeeOther("/login")
-        target = visit.link()
-        raise SeeOther(f"/login?{urlencode({'next': target})}")
+        ended = {} if visit.request.method in ("GET", "HEAD") else {"ended": "1"}
+        raise SeeOther(f"/login?{urlencode({'next': visit.link(), **ended})}")
     return MemberVisit(visit.request, visit.console, visit.person, visit.cookie, visit.is_new)
 
 

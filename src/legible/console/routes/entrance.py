@@ -33,6 +33,7 @@ router = APIRouter()
 
 WRONG = mark("The e-mail address or the password is wrong.")
 FROZEN = mark("This account is frozen. Ask your administrator.")
+ENDED = mark("You were logged out before that was sent, and nothing was changed. Log in, and send it again.")
 TOO_OFTEN = mark("Too many attempts. Try again in a few minutes.")
 FIELD_ERRORS = {
     "email": mark("This is not an e-mail address, or it has an account already. Log in instead?"),
@@ -45,10 +46,10 @@ def _next(target: str, otherwise: str = "/console") -> str:
 
 
 @router.get("/login")
-def log_in_page(visit: VisitDep, next: str = "") -> Response:
+def log_in_page(visit: VisitDep, next: str = "", ended: str = "") -> Response:
     if visit.person:
         return visit.redirect(_next(next))
-    return visit.page("login.html", next=next, email="", error=None)
+    return visit.page("login.html", next=next, email="", error=ENDED if ended else None)
 
 
 @router.post("/login")
