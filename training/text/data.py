@@ -273,7 +273,7 @@ class Generator:
     def _try(self) -> Sample | None:
         rng = self.rng
         # Most pictures are of middling difficulty, some have everything at once.
-        self.hardness = self.level * rng.choice((0.1, 0.25, 0.4, 0.6, 0.85))
+        self.hardness = self.level * rng.choice((0.1, 0.3, 0.5, 0.7, 0.9))
         kind, text = self._text()
         faces = self._faces(text)
         if not faces:
@@ -305,7 +305,7 @@ class Generator:
         size_jitter = rng.choice((0, 0.08, 0.2, 0.3)) * hardness
         stretch = math.exp(rng.gauss(0, 0.13))
         baseline_jitter = rng.choice((0, 0.05, 0.15, 0.3)) * hardness
-        turn = rng.choice((0, 5, 12, 20, 30, 40, 60 if rng.random() < 0.3 else 25)) * hardness
+        turn = rng.choice((0, 5, 12, 20, 30, 40, 60 if rng.random() < 0.3 else 25)) * min(1.0, 1.4 * hardness)
         same_turn = rng.uniform(-12, 12) * hardness if rng.random() < 0.15 else 0
         shear = rng.choice((0, 0, 0.15, 0.3, 0.5)) * hardness
         same_shear = rng.uniform(-0.5, 0.5) * hardness if rng.random() < 0.15 else 0
@@ -371,10 +371,11 @@ class Generator:
             extra_width = rng.uniform(0.3, 2.0) * x
             part = rng.random()
             left, right = left + part * extra_width, right + (1 - part) * extra_width
-        if self._chance(0.05):
-            left = -0.12 * cap * rng.random()
-        if self._chance(0.05):
-            right = -0.12 * cap * rng.random()
+        cut_left, cut_right = self._chance(0.05), self._chance(0.08)
+        if cut_left:  # up to two fifths of a character are outside
+            left = -rng.choice((0.12, 0.4 * 0.6)) * cap * rng.random()
+        if cut_right:
+            right = -rng.choice((0.12, 0.4 * 0.7)) * cap * rng.random()
         height = cap * rng.choice((rng.uniform(1.05, 1.5), rng.uniform(1.4, 2.2), rng.uniform(1.6, 3.2)))
         height, width = max(16, round(height)), max(30, round(x + left + right))
         if width > 420 or height > 130:
@@ -387,7 +388,7 @@ class Generator:
                 left * factor,
             )
             pens = [p * factor for p in pens]
-        dials |= {"size": (width, height), "wide_canvas": wide_canvas}
+        dials |= {"size": (width, height), "wide_canvas": wide_canvas, "cut": cut_left or cut_right}
         # --- colours
         ground_colour = self._ground_colour()
         contrast = rng.choice((140, 100, 70, 45)) if not self._chance(0.12) else rng.uniform(14, 40)
@@ -469,6 +470,7 @@ class Generator:
             "dither": 0.3,
             "erased": 0.25,
             "gradient": 0.4,
+            "dashes": 0.25,
         }
         if self.rng.random() > 0.3 + 0.7 * self.hardness:
             return "fill"
@@ -569,7 +571,7 @@ class Generator:
         kernel = np.ones((stroke, stroke), np.uint8)
         lighter = tuple(min(255.0, c + 70) for c in ground)
         darker = tuple(max(0.0, c - 80) for c in ground)
-        if form == "hollow":
+        if form in ("hollow", "dashes"):
             grown = cv2.dilate(patch, kernel)
             paste(
                 layer,
@@ -588,19 +590,20 @@ class Generator:
             if not hasattr(self, "shadow") or rng.random() < 0.2:
                 reach = 1 + min(2.5, stroke * patch.shape[0] / 60)
                 self.shadow = (
-                    round(rng.choice((-2, -1, 1, 2, 2, 3)) * reach),
-                    round(rng.choice((-1, 1, 1, 2)) * reach),
+                    round(rng.choice((-3, -2, -1, 1, 2, 2, 3)) * reach),
+                    round(rng.choice((-1, 1, 1, 2, 3)) * reach),
                     rng.choice((0, 0, 3, 5, 7)),
-                    rng.random() < 0.5,
+                    rng.choice((None, None, 0.0, 30.0, 60.0)),
+                    rng.uniform(0.4, 1.0),
                 )
-            dx, dy, blurred, black = self.shadow
+            dx, dy, blurred, dark, depth = self.shadow
             under = cv2.blur(patch, (blurred, blurred)) if blurred else patch
             shade = (
-                (60.0, 60.0, 60.0)
-                if black
-                else tuple((c + g) / 2 for c, g in zip(colour, ground, strict=True))
+                tuple((c + g) / 2 for c, g in zip(colour, ground, strict=True))
+                if dark is None
+                else (dark,) * 3
             )
-            paste(layer, under, x + dx, y + dy, shade, 0.7)
+            paste(layer, under, x + dx, y + dy, shade, depth)
             paste(layer, patch, x, y, colour, alpha)
         elif form == "emboss":
             paste(layer, patch, x - 1, y - 1, lighter, 1)
@@ -641,6 +644,10 @@ class Generator:
             if rng.random() < 0.3:
                 phase = np.arange(width)[None] + 0 * np.arange(height)[:, None]
             keep = phase % period > 0
+        elif form == "dashes":
+            period, tilt = rng.choice((4, 5, 6, 8)), rng.choice((1, -1, 1.5, -1.5, 0.6))
+            phase = np.arange(height)[:, None] + tilt * np.arange(width)[None]
+            keep = phase % period >= rng.choice((1, 1.5, 2, period / 2))
         elif form == "dither":
             keep = Noise.cut(self.noise.uniform, rng, height, width) < rng.uniform(0.45, 0.8)
         elif form == "erased":
@@ -693,7 +700,7 @@ class Generator:
             "hatching": 0.5,
             "arcs": 0.5,
         }
-        style = rng.choices(list(styles), list(styles.values()))[0] if self._chance(0.9) else "plain"
+        style = rng.choices(list(styles), list(styles.values()))[0] if self._chance(0.6) else "plain"
         dials["ground"] = style
         if style == "gradient":
             ramp = (
@@ -795,8 +802,15 @@ class Generator:
         y0, y1 = rng.uniform(0.05, 0.95) * height, rng.uniform(0.05, 0.95) * height
         shape = rng.random()
         x, y = x0 + t * (x1 - x0), y0 + t * (y1 - y0)
-        if shape < 0.35:
+        if shape < 0.3:
             pass
+        elif shape < 0.37:  # a zigzag
+            corners = rng.randint(2, 5)
+            x = (
+                np.linspace(x0, x1, corners)
+                + np.array([rng.uniform(-0.1, 0.1) for _ in range(corners)]) * width
+            )
+            y = np.array([rng.uniform(0.05, 0.95) for _ in range(corners)]) * height
         elif shape < 0.7:
             y = y + rng.uniform(0.05, 0.35) * height * np.sin(rng.uniform(0, 6.3) + t * rng.uniform(2, 14))
         else:
@@ -810,12 +824,12 @@ class Generator:
         that erase."""
         rng = self.rng
         height, width = layer.shape[:2]
-        for what, share in (("own_lines", 0.28), ("erasing_lines", 0.05)):
+        for what, share in (("own_lines", 0.4), ("erasing_lines", 0.05)):
             count = rng.choice((1, 1, 1, 2, 2, 3)) if self._chance(share) else 0
             dials[what] = count
             for _ in range(count):
                 mask = np.zeros((height, width), np.uint8)
-                thick = max(1, round(cap * rng.choice((0.03, 0.05, 0.07, 0.1))))
+                thick = max(1, round(cap * rng.choice((0.03, 0.05, 0.07, 0.1, 0.13))))
                 cv2.polylines(
                     mask, [self._curve(height, width, True)], False, 255, min(thick, 5), cv2.LINE_AA
                 )
@@ -831,7 +845,7 @@ class Generator:
         rng = self.rng
         height, width = canvas.shape[:2]
         over = where == "over"
-        lines = rng.choice((1, 2, 3, 4, 6, 9, 12)) if self._chance(0.36 if over else 0.28) else 0
+        lines = rng.choice((1, 2, 3, 4, 6, 9, 12)) if self._chance(0.45 if over else 0.28) else 0
         one = self._colour() if rng.random() < 0.5 else None
         for _ in range(lines):
             colour = one or (rng.choice(ink) if rng.random() < 0.35 else self._colour())
@@ -862,7 +876,7 @@ class Generator:
                 1 if rng.random() < 0.8 else 2,
                 cv2.LINE_AA,
             )
-        dots = rng.choice((10, 20, 40, 80, 150)) if self._chance(0.22 if over else 0.15) else 0
+        dots = rng.choice((10, 20, 40, 80, 150)) if self._chance(0.27 if over else 0.15) else 0
         if dots:
             dots = max(4, round(dots * height * width / 9000))
             radius = rng.choice((0, 0, 0, 1, 1, 2)) if cap > 18 else rng.choice((0, 0, 1))
@@ -896,6 +910,22 @@ class Generator:
             )
         dials[f"scribbles_{where}"] = scribbles
         dials[f"lines_{where}"], dials[f"rings_{where}"], dials[f"dots_{where}"] = lines, rings, dots
+
+    def _mesh(self, canvas: Pixels, ink: list[Colour]) -> None:
+        """Lines along and across, over the text, whole or broken."""
+        rng = self.rng
+        height, width = canvas.shape[:2]
+        step_x, step_y = rng.randint(3, 14), rng.randint(3, 14)
+        colour = rng.choice(ink) if rng.random() < 0.4 else self._colour()
+        thick = 2 if min(step_x, step_y) > 5 and rng.random() < 0.4 else 1
+        along = (np.arange(height) + rng.randrange(step_y))[:, None] % step_y < thick
+        across = (np.arange(width) + rng.randrange(step_x))[None] % step_x < thick
+        if rng.random() < 0.3:
+            dash = rng.choice((4, 6, 8, 11))
+            along = along & (np.arange(width)[None] % dash < 0.6 * dash)
+            across = across & (np.arange(height)[:, None] % dash < 0.6 * dash)
+        mask = along | across
+        canvas[mask] = colour
 
     def _decoys(
         self, canvas: Pixels, ground: Pixels, ink: list[Colour], cap: float, dials: dict[str, object]
@@ -949,13 +979,13 @@ class Generator:
         if self._chance(0.3):
             names.append("sine_y")
             period = rng.uniform(1.5, 8) * cap
-            field_[1] += min(rng.uniform(0.04, 0.22) * cap, 0.1 * period) * np.sin(
+            field_[1] += min(rng.uniform(0.04, 0.3) * cap, 0.12 * period) * np.sin(
                 xx * (2 * math.pi / period) + rng.uniform(0, 6.3)
             )
         if self._chance(0.25):
             names.append("sine_x")
-            period = rng.uniform(1.0, 5) * cap
-            field_[0] += min(rng.uniform(0.04, 0.35) * cap, 0.12 * period) * np.sin(
+            period = rng.uniform(1.0, 6) * cap
+            field_[0] += min(rng.uniform(0.04, 0.6) * cap, 0.15 * period) * np.sin(
                 yy * (2 * math.pi / period) + rng.uniform(0, 6.3)
             )
         if self._chance(0.08):
@@ -1047,18 +1077,16 @@ class Generator:
             )
             if not everything:
                 layer = cv2.remap(layer, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        if self._chance(0.05):
+        if cap > 17 and self._chance(0.06):  # smaller ones cannot be read
             canvas = self._relief(layer, ground, ink, cap, dials)
         else:
             self._clutter(ground, ink, cap, "under", dials)
             canvas = self._decoys(ground, ground, ink, cap, dials)
             canvas = over(canvas, layer)
-        grid = field_ is not None and everything and rng.random() < 0.25
+        grid = self._chance(0.08)
         if grid:
-            step, colour = rng.randint(3, 8), self._colour()
-            canvas[rng.randrange(step) :: step] = colour
-            canvas[:, rng.randrange(step) :: step] = colour
-        dials["grid_warped"] = grid
+            self._mesh(canvas, ink)
+        dials["mesh"] = grid
         late = rng.random() < 0.5
         if late:
             self._clutter(canvas, ink, cap, "over", dials)
@@ -1071,11 +1099,15 @@ class Generator:
     def _relief(
         self, layer: Array, ground: Pixels, ink: list[Colour], cap: float, dials: dict[str, object]
     ) -> Pixels:
-        """Text that shows only where lines bend or texture changes: rods of a plane, or dots against dots."""
+        """Text that shows only where lines bend or texture changes: a plane seen aslant, rods, or dots."""
         rng = self.rng
         height, width = ground.shape[:2]
         alpha = layer[..., 3]
-        if rng.random() < 0.6:
+        pick = rng.random()
+        if pick < 0.45:
+            dials["relief"] = "plane"
+            return self._plane(alpha, ground, ink[0], cap)
+        if pick < 0.75:
             dials["relief"] = "rods"
             lift = cv2.blur(alpha, (3, 3)) * rng.uniform(0.12, 0.25) * cap
             period, width_ = rng.uniform(3, 5), rng.uniform(0.35, 0.6)
@@ -1095,6 +1127,37 @@ class Generator:
         return (ground * (1 - mask[..., None]) + np.array(ink[0], np.float32) * mask[..., None]).astype(
             np.uint8
         )
+
+    def _plane(self, alpha: Array, ground: Pixels, colour: Colour, cap: float) -> Pixels:
+        """Letters lifted out of a waved plane with a mesh on it, painted from its far row to its near one."""
+        rng = self.rng
+        height, width = alpha.shape
+        lift = cv2.blur(alpha, (2, 2)) * rng.uniform(0.12, 0.3) * cap
+        steep = cv2.blur(np.abs(cv2.Sobel(alpha, cv2.CV_32F, 0, 1)) / 4, (1, 2)) * rng.uniform(0.3, 0.8)
+        shade = 1 - np.clip(steep + alpha * rng.choice((0.0, 0.0, 0.25)), 0, 0.9)
+        if rng.random() < 0.5:
+            shade *= np.linspace(1, rng.uniform(0.4, 0.8), width, dtype=np.float32)[None]
+        step, mesh = rng.randint(2, 5), rng.uniform(0.6, 0.92)
+        shade[::step] *= mesh
+        shade[:, ::step] *= mesh
+        surface = np.array(self._colour(90, 250), np.float32)
+        if rng.random() < 0.4:
+            surface = np.array(colour, np.float32)
+        columns = np.arange(width)
+        wave = rng.uniform(0, 0.25) * cap * np.sin(columns * rng.uniform(1, 7) / width + rng.uniform(0, 6.3))
+        squeeze, lean = rng.uniform(0.65, 0.95), rng.uniform(-0.5, 0.5)
+        top = (1 - squeeze) * height * rng.uniform(0.6, 1.0)
+        edge = rng.choice((0, 0, 4, 12))
+        canvas = ground.astype(np.float32)
+        rows = np.arange(height)[:, None]
+        for row in range(height):
+            source = columns - round(lean * (row - height / 2))
+            inside = (source >= edge) & (source < width - edge)
+            source = np.clip(source, 0, width - 1)
+            at = top + squeeze * row + wave - lift[row, source]
+            seen = (rows >= at) & (rows <= top + squeeze * row + wave + 1) & inside
+            canvas = np.where(seen[..., None], surface * shade[row, source][None, :, None], canvas)
+        return np.clip(canvas, 0, 255).astype(np.uint8)
 
     def _soften(
         self, canvas: Pixels, spans: list[tuple[float, float]], cap: float, dials: dict[str, object]

@@ -25,9 +25,9 @@ OWN_SEED, OWN_SIZE = 987654321, 1500
 Measured = dict[str, list[tuple[NDArray[np.float32], str]]]
 
 
-def own_samples(size: int, seed: int) -> list[Sample]:
-    """Pictures of our own generator that no training sees."""
-    generator = Generator(seed)
+def own_samples(size: int, seed: int, level: float = 1.0) -> list[Sample]:
+    """Pictures of our own generator that no training sees; `level` (0-1) is how hard they may be."""
+    generator = Generator(seed, level)
     return [generator.sample() for _ in range(size)]
 
 
