@@ -5,7 +5,6 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -122,7 +121,11 @@ class Settings(BaseSettings):
         """The SQLAlchemy URL of the database."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{quote(str((self.data_dir / 'legible.db').resolve()))}"
+        # Imported here, so that a command that needs no database starts without SQLAlchemy.
+        from sqlalchemy import URL
+
+        file = (self.data_dir / "legible.db").resolve()
+        return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -106,6 +106,7 @@ def test_a_place_may_be_some_pixels_off_and_a_word_in_another_case(
         (TILES, "3", "from 0 to 2"),
         (GRID, "9", "from 0 to 8"),
         (ArithmeticAnswer("3", "1*3=", 0.9), "1*3=", "result"),
+        (ArithmeticAnswer("1000", "10*100=", 0.9), "1,000", "result"),
     ],
 )
 def test_what_is_no_right_answer_is_named(answer: Answer, want: str, says: str) -> None:
@@ -148,6 +149,7 @@ def test_other_kinds_are_read_too(bare: Legible, tmp_path: Path) -> None:
         ("0.png\tHDVFJ\n\nnone.png\tx\n", "line 3 names none.png"),
         ("0.png\tHDVFJ\n0.png\tother\n", "line 2 has another answer to 0.png than line 1"),
         ("file\tanswer\n0.png\tHDVFJ\n", "without a heading"),
+        ("0.png\tHDVFJ\n../old/0.png\tother\n", "line 2 has another answer to ../old/0.png than line 1"),
         ("\n", "names no picture"),
     ],
 )
@@ -186,16 +188,21 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_named(bare: Legible, chal
 
 
 def test_the_piece_of_a_slider_may_be_a_picture_of_its_own(bare: Legible, tmp_path: Path) -> None:
-    for name in ("001.png", "001_piece.png"):
-        shutil.copy(SAMPLES / "slider" / name, tmp_path)
+    (tmp_path / "pieces").mkdir()
+    shutil.copy(SAMPLES / "slider" / "001.png", tmp_path)
+    shutil.copy(SAMPLES / "slider" / "001_piece.png", tmp_path / "pieces")
     labels = tmp_path / "labels.tsv"
-    labels.write_text("001.png\t108\t001_piece.png\n")
+    labels.write_text("001.png\t108\tpieces/001_piece.png\n")
     said = bare("assess", tmp_path, "--kind", "slider", "--json").json
+    assert (said["pictures"], said["labelled"], said["left_out"]) == (1, 1, [])
     with_piece, alone = (
         bare("read", tmp_path / "001.png", "--kind", "slider", *piece, "--json").json["confidence"]
-        for piece in (("--piece", tmp_path / "001_piece.png"), ())
+        for piece in (("--piece", tmp_path / "pieces" / "001_piece.png"), ())
     )
     assert said["readings"][0]["confidence"] == with_piece != alone
+    labels.write_text("001.png\t\tpieces/001_piece.png\n")
+    said = bare("assess", tmp_path, "--kind", "slider", "--json").json
+    assert (said["labelled"], said["readings"][0]["confidence"]) == (0, with_piece)
     labels.write_text("001.png\t108\tnone.png\n")
     assert "line 1 names the piece none.png" in bare("assess", tmp_path, "--kind", "slider").err
 

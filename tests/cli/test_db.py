@@ -34,12 +34,15 @@ def test_a_backup_goes_into_no_folder_pipe_or_the_database_itself(
     os.mkfifo(tmp_path / "pipe")
     live = Path(sqlite_url.removeprefix("sqlite:///"))
     (tmp_path / "by-another-name.db").symlink_to(live)
+    (tmp_path / "loop").symlink_to("loop")
     before = live.stat().st_ino
     for file, says in (
         (".", "no plain file"),
         ("pipe", "no plain file"),
         (str(live), "the database itself"),
         ("by-another-name.db", "the database itself"),
+        (f"{live}-journal", "the database itself"),
+        ("loop", "Cannot write loop"),
     ):
         ran = legible("db", "backup", file)
         assert (ran.code, says in ran.err) == (1, True), (file, ran)

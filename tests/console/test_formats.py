@@ -11,6 +11,7 @@ from legible.console.formats import (
     money,
     number,
     parse_money,
+    parse_whole,
     percent,
     zone,
     zone_names,
@@ -85,3 +86,12 @@ def test_durations_and_shares() -> None:
 def test_an_unknown_zone_is_utc() -> None:
     assert "UTC" in zone_names()
     assert all(zone(name) is UTC for name in ("No/Where", "../etc/passwd", None))
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [("0", 0), (" 1,000,000 ", 1_000_000), ("５", 5), ("１，０００", 1000), ("007", 7)]
+    + [(text, None) for text in ("", "0,5", "1,5", "1,,,", "12,34", "²", "1²", "-1", "1.5", "abc", "9" * 19)],
+)
+def test_a_whole_number_may_have_separators_and_no_decimal_mark(typed: str, number: int | None) -> None:
+    assert parse_whole(typed) == number

@@ -516,9 +516,13 @@ def test_an_answer_of_nothing_is_shown_as_none(site: Site, member: Person) -> No
 def test_a_page_is_found_with_a_slash_after_it(member: Person) -> None:
     moved = member.get("/console/calls/?kind=text", follow_redirects=False)
     assert (moved.status_code, moved.headers["location"]) == (307, "/console/calls?kind=text")
-    for elsewhere in ("//evil.example/", "/\\evil.example/", "/%09/evil.example/"):
-        location = member.get(elsewhere, follow_redirects=False).headers.get("location", "/")
-        assert (location[:2] != "//", "\\" in location, "\t" in location) == (True, False, False), location
+    origin = str(member.client.base_url).rstrip("/")
+    for elsewhere in ("//evil.example/", "/%2Fevil.example/"):
+        lost = member.client.get(httpx.URL(origin, raw_path=elsewhere.encode()), follow_redirects=False)
+        assert (lost.status_code, lost.headers.get("location")) == (404, None), elsewhere
+    for strange in ("/%5Cevil.example/", "/%09/evil.example/"):
+        moved = member.client.get(httpx.URL(origin, raw_path=strange.encode()), follow_redirects=False)
+        assert moved.headers["location"] == strange.rstrip("/")
 
 
 def test_the_downloaded_data_is_all_and_has_no_secret(member: Person) -> None:

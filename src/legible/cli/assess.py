@@ -6,6 +6,7 @@ import io
 import itertools
 import math
 import os
+import re
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +39,7 @@ NEAR_POINT_PX = 15  # an object is hit when what to click is at most so far from
 LEAST = (0.0, 0.3, 0.5, 0.7, 0.9)  # confidences to answer from
 BROKEN = 0.01  # Bursztein, Martin and Mitchell, "Text-based CAPTCHA Strengths and Weaknesses", 2011
 THUMBNAIL_PX = 320
+NUMBERS = re.compile(r"[\d\s.,]+")
 SHOWN = 5  # files that a sentence names
 
 
@@ -165,7 +167,8 @@ def challenge(folder: Path, kind: Kind) -> Iterable[Picture]:
         raise Failure(f"Cannot read {error.filename or folder} ({error.strerror}).") from None
     if not found:
         raise Failure(f"{folder} holds no picture ({', '.join(sorted(PICTURES))}): name a folder that does.")
-    return list(found.values())
+    pieces = {each.piece.resolve() for each in found.values() if each.piece}
+    return [picture for file, picture in found.items() if file not in pieces]
 
 
 def _of(folder: Path, kind: Kind) -> list[Picture]:
@@ -183,7 +186,7 @@ def _labelled(labels: Path, kind: Kind) -> list[Picture]:
         lines = labels.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise Failure(f"{labels} is not UTF-8: save it as UTF-8, with a tab between columns.") from None
-    pictures: dict[str, tuple[int, Picture]] = {}
+    pictures: dict[Path, tuple[int, Picture]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -198,11 +201,10 @@ def _labelled(labels: Path, kind: Kind) -> list[Picture]:
             raise wrong("has no tab and right answer")
         if not (labels.parent / name).is_file():
             raise wrong(f"names {name}, which is not there")
-        said = [each.strip() for each in rest if each.strip()]  # spreadsheets write empty columns
-        picture = _picture(labels.parent / name, said, kind)
+        picture = _picture(labels.parent / name, [each.strip() for each in rest], kind)
         if picture.piece is not None and not picture.piece.is_file():
-            raise wrong(f"names the piece {said[1]}, which is not there")
-        first, other = pictures.setdefault(name, (number, picture))
+            raise wrong(f"names the piece {picture.piece.name}, which is not there")
+        first, other = pictures.setdefault(picture.file.resolve(), (number, picture))
         if other != picture:
             raise wrong(f"has another answer to {name} than line {first}")
     if not pictures:
@@ -210,15 +212,18 @@ def _labelled(labels: Path, kind: Kind) -> list[Picture]:
     return [picture for _, picture in pictures.values()]
 
 
-def _picture(file: Path, said: Sequence[str], kind: Kind) -> Picture:
+def _picture(file: Path, columns: Sequence[str], kind: Kind) -> Picture:
     """One of a list, with what stands in the columns after its name."""
+    said = [each for each in columns if each]  # spreadsheets write empty columns
     match kind:
         case Kind.ARITHMETIC:  # the answer stands after what is to be worked out
             return Picture(file, said[-1] if said else None)
-        case Kind.GRID | Kind.CLICK:  # of tiles, none may fit
-            return Picture(file, " ".join(said))
+        case Kind.GRID | Kind.CLICK:  # of tiles, none may fit; they may have a column each
+            more = [each for each in columns[1:] if NUMBERS.fullmatch(each)]
+            return Picture(file, " ".join([columns[0], *more]).strip())
         case Kind.SLIDER:
-            return Picture(file, said[0] if said else "", file.parent / said[1] if len(said) > 1 else None)
+            piece = file.parent / columns[1] if len(columns) > 1 and columns[1] else None
+            return Picture(file, columns[0] or None, piece)
     return Picture(file, said[0] if said else None)
 
 
@@ -249,7 +254,7 @@ async def read_all(pictures: Sequence[Picture], ask: Callable[[Picture], Task]) 
                     return Reading(
                         picture, None, refusal.confidence or 0.0, None if picture.want is None else False
                     )
-                except Refusal as refusal:
+                except (Refusal, Failure) as refusal:
                     return LeftOut(picture, str(refusal))
                 finally:
                     bar.advance(line)
@@ -271,7 +276,10 @@ def judge(answer: Answer, want: str | None) -> bool | None:
         return None
     match answer:
         case ArithmeticAnswer(text=text):
-            return [(float(text),)] == _numbers(want, 1, "a sum", "its result, a number")
+            results = _numbers(want, 1, "a sum", "its result, a number")
+            if len(results) != 1:
+                raise Failure(f"{want!r} is no right answer of a sum: write its result, a number.")
+            return results == [(float(text),)]
         case SliderAnswer(box=(x, *_)):
             edges = _numbers(want, 1, "a slider", "the gap's left edge in pixels")
             if len(edges) != 1 or edges[0][0] < 0:

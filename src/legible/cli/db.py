@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import subprocess  # nosec B404
-import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,11 +23,11 @@ app = typer.Typer(help="The database as a whole: its schema, and copies of it.",
 def upgrade(data: Data = None, database: DatabaseUrl = None, as_json: Json = False) -> None:
     """Make the database, or bring it up to this version. Does nothing to one that is current."""
     with open_database(data, database, create=True) as opened:
-        shown = opened.place
+        place, url = opened.place, opened.url.render_as_string(hide_password=True)
     if as_json:
-        print_json({"database": shown, "current": True})
+        print_json({"database": url, "current": True})
     else:
-        print(f"The database {shown} is up to date.")
+        print(f"The database {place} is up to date.")
 
 
 @app.command()
@@ -42,7 +41,7 @@ def backup(
     with open_database(data, database) as opened:
         try:
             size = _write(opened, file)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, RuntimeError, sqlite3.Error) as error:  # of a link that leads to itself, too
             raise Failure(f"Cannot write {file}: {error}.") from None
     if as_json:
         print_json({"file": str(file), "bytes": size})
@@ -57,10 +56,9 @@ def _write(opened: "Database", file: Path) -> int:
         raise Failure(f"{file} is no plain file: name one in a folder, as in copies/legible.db.")
     if opened.is_sqlite and _is_part_of(Path(str(opened.url.database)), target):
         raise Failure(f"{file} is the database itself: name another file, which the copy goes into.")
-    # Made for its owner alone: it holds balances and hashes.
-    handle, name = tempfile.mkstemp(".unfinished", f"{target.name}.", target.parent)
-    os.close(handle)
-    unfinished = Path(name)
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    unfinished.unlink(missing_ok=True)  # of a copy that was killed
+    unfinished.touch(mode=0o600, exist_ok=False)  # it holds balances and hashes
     try:
         (_copy_sqlite if opened.is_sqlite else _dump_postgresql)(opened.url, unfinished)
         unfinished.replace(target)
@@ -70,9 +68,10 @@ def _write(opened: "Database", file: Path) -> int:
 
 
 def _is_part_of(database: Path, file: Path) -> bool:
-    """Whether a file, by whatever name, is one that SQLite keeps the database in."""
-    parts = (database.with_name(f"{database.name}{end}") for end in ("", "-wal", "-shm"))
-    return any(part.exists() and file.exists() and file.samefile(part) for part in parts)
+    """Whether a file, by whatever name, is one that SQLite keeps the database in, or would."""
+    real = database.resolve()
+    parts = [real.with_name(real.name + end) for end in ("", "-wal", "-shm", "-journal")]
+    return file in parts or any(part.exists() and file.exists() and file.samefile(part) for part in parts)
 
 
 def _copy_sqlite(url: "URL", target: Path) -> None:

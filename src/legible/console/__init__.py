@@ -97,7 +97,7 @@ def build(
     async def http_error(request: Request, error: Exception) -> Response:
         if not isinstance(error, StarletteHTTPException):
             raise error
-        path = request.url.path
+        path = request.scope["path"]
         is_lost = error.status_code == 404 and request.method in ("GET", "HEAD") and _wants_page(request)
         if is_lost and path.endswith("/") and not path.startswith("//"):
             query = f"?{request.url.query}" if request.url.query else ""

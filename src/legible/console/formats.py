@@ -15,6 +15,16 @@ from legible.money import MICROS, parse_yuan
 TYPED = re.compile(r"(\d*|\d{1,3}(,\d{3})+)(\.\d*)?")
 
 
+WHOLE = re.compile(r"\d+|\d{1,3}(,\d{3})+", re.ASCII)
+FULL_WIDTH = str.maketrans("０１２３４５６７８９，", "0123456789,")
+
+
+def parse_whole(text: str) -> int | None:
+    """A whole number as people write it, full-width digits and separators of thousands too; else None."""
+    plain = text.strip().translate(FULL_WIDTH)
+    return int(plain.replace(",", "")) if len(plain) <= 18 and WHOLE.fullmatch(plain) else None
+
+
 def money(micros: int | None) -> str:
     """Yuan with separators, at least two decimals and as many as the amount needs: "¥1,234.50", "−¥0.001"."""
     if micros is None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from typing import Annotated, Any, cast
-from unicodedata import normalize
 from urllib.parse import quote, urlencode, urlsplit
 
 from fastapi import Depends, HTTPException, Request
@@ -254,9 +253,8 @@ class Form(dict[str, str]):
 
     def number(self, name: str, low: int, high: int) -> int | None:
         """A whole number within bounds, with or without separators, else None."""
-        text = normalize("NFKC", self[name]).replace(",", "")
-        is_number = text.isascii() and text.isdigit() and len(text) <= 18
-        return int(text) if is_number and low <= int(text) <= high else None
+        value = formats.parse_whole(self[name])
+        return value if value is not None and low <= value <= high else None
 
 
 async def form(request: Request, visit: VisitDep) -> Form:

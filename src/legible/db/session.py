@@ -49,7 +49,7 @@ def database_url(url: str) -> URL:
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed
-    raise ValueError(f"database URL: got {place(parsed)}; allowed: {URLS}")
+    raise ValueError(f"database URL: got {parsed.render_as_string(hide_password=True)}; allowed: {URLS}")
 
 
 def place(url: URL) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import chain
 from typing import Annotated
-from unicodedata import normalize
 
 from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -15,7 +14,7 @@ from sqlalchemy import func, select
 from legible.calls import CallFilter, CallLog
 from legible.clock import now_ms
 from legible.console.explain import EXPLANATIONS
-from legible.console.formats import moment
+from legible.console.formats import moment, parse_whole
 from legible.console.kinds import DIALECTS, known
 from legible.console.statistics import day_start_ms
 from legible.console.web import FormDep, MemberDep, MemberVisit
@@ -48,10 +47,10 @@ def _filter(visit: MemberVisit) -> CallFilter:
         kind=known(query.get("kind", "")),
         outcome=query.get("outcome", "")[:50] or None,
         dialect=query.get("dialect", "")[:20] or None,
-        key_id=_small_number(query.get("key", "")),
+        key_id=parse_whole(query.get("key", "")),
         log_id=reference.upper() if is_log_id else None,
         trace_id=trace_id,
-        at_least_ms=_small_number(query.get("slower", "")),
+        at_least_ms=parse_whole(query.get("slower", "")),
     )
 
 
@@ -60,11 +59,6 @@ def _day_ms(visit: MemberVisit, text: str, days: int = 0) -> int | None:
         return day_start_ms(date.fromisoformat(text) + timedelta(days), visit.zone)
     except (ValueError, OverflowError):
         return None
-
-
-def _small_number(text: str) -> int | None:
-    digits = normalize("NFKC", text).strip().replace(",", "")
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else None
 
 
 def _unclear(visit: MemberVisit, chosen: CallFilter) -> list[str]:
