@@ -232,6 +232,13 @@ def test_a_text_without_an_answer_is_not_known_and_a_remark_is_no_answer(
     ]
 
 
+def test_a_picture_that_is_called_its_own_piece_is_no_picture(bare: Legible, tmp_path: Path) -> None:
+    shutil.copy(SAMPLES / "slider" / "001.png", tmp_path)
+    (tmp_path / "labels.tsv").write_text("001.png\t108\t001.png\n")
+    ran = bare("assess", tmp_path, "--kind", "slider")
+    assert (ran.code, "holds no picture" in ran.err) == (1, True)
+
+
 def test_a_slider_has_one_right_answer(bare: Legible, tmp_path: Path) -> None:
     shutil.copytree(SAMPLES / "slider", tmp_path / "slider")
     file = next((tmp_path / "slider").glob("*.png"))

@@ -373,9 +373,9 @@ class Generator:
             left, right = left + part * extra_width, right + (1 - part) * extra_width
         cut_left, cut_right = self._chance(0.05), self._chance(0.08)
         if cut_left:  # up to two fifths of a character are outside
-            left = -rng.choice((0.12, 0.4 * 0.6)) * cap * rng.random()
+            left = -rng.choice((0.12, 0.24)) * cap * rng.random()
         if cut_right:
-            right = -rng.choice((0.12, 0.4 * 0.7)) * cap * rng.random()
+            right = -rng.choice((0.12, 0.28)) * cap * rng.random()
         height = cap * rng.choice((rng.uniform(1.05, 1.5), rng.uniform(1.4, 2.2), rng.uniform(1.6, 3.2)))
         height, width = max(16, round(height)), max(30, round(x + left + right))
         if width > 420 or height > 130:
@@ -924,8 +924,7 @@ class Generator:
             dash = rng.choice((4, 6, 8, 11))
             along = along & (np.arange(width)[None] % dash < 0.6 * dash)
             across = across & (np.arange(height)[:, None] % dash < 0.6 * dash)
-        mask = along | across
-        canvas[mask] = colour
+        canvas[along | across] = colour
 
     def _decoys(
         self, canvas: Pixels, ground: Pixels, ink: list[Colour], cap: float, dials: dict[str, object]
@@ -1083,10 +1082,9 @@ class Generator:
             self._clutter(ground, ink, cap, "under", dials)
             canvas = self._decoys(ground, ground, ink, cap, dials)
             canvas = over(canvas, layer)
-        grid = self._chance(0.08)
-        if grid:
+        dials["mesh"] = self._chance(0.08)
+        if dials["mesh"]:
             self._mesh(canvas, ink)
-        dials["mesh"] = grid
         late = rng.random() < 0.5
         if late:
             self._clutter(canvas, ink, cap, "over", dials)

@@ -9,7 +9,7 @@ import os
 import re
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +39,7 @@ NEAR_POINT_PX = 15  # an object is hit when what to click is at most so far from
 LEAST = (0.0, 0.3, 0.5, 0.7, 0.9)  # confidences to answer from
 BROKEN = 0.01  # Bursztein, Martin and Mitchell, "Text-based CAPTCHA Strengths and Weaknesses", 2011
 THUMBNAIL_PX = 320
-NUMBERS = re.compile(r"[\d\s.,]+")
+NUMBERS = re.compile(r"[\d\s.,]+")  # a column of more tiles, and not a remark
 SHOWN = 5  # files that a sentence names
 
 
@@ -119,7 +119,7 @@ def assess(
     of letters does not count, the gap of a slider may be 5 pixels off, and a point to click 15.
     """
     options = options_of(kind, question)
-    pictures = list(challenge(folder, kind))
+    pictures = challenge(folder, kind)
     # Where there are tiles to choose, a threshold would choose them; elsewhere the likeliest answer is
     # wanted, however unsure.
     threshold = None if kind is Kind.GRID or _is_about_tiles(kind, question) else 0.0
@@ -153,7 +153,7 @@ def _is_about_tiles(kind: Kind, question: str | None) -> bool:
     return asked is not None and asked.rule is Rule.NAMED_TILES
 
 
-def challenge(folder: Path, kind: Kind) -> Iterable[Picture]:
+def challenge(folder: Path, kind: Kind) -> list[Picture]:
     """The pictures in `folder` and in the folders in it. Raises `Failure` where there are none."""
     # What a labels.tsv has named is not found again in its own folder.
     found: dict[Path, Picture] = {}
@@ -165,10 +165,11 @@ def challenge(folder: Path, kind: Kind) -> Iterable[Picture]:
             found.setdefault(picture.file.resolve(), picture)
     except OSError as error:
         raise Failure(f"Cannot read {error.filename or folder} ({error.strerror}).") from None
-    if not found:
-        raise Failure(f"{folder} holds no picture ({', '.join(sorted(PICTURES))}): name a folder that does.")
     pieces = {each.piece.resolve() for each in found.values() if each.piece}
-    return [picture for file, picture in found.items() if file not in pieces]
+    pictures = [picture for file, picture in found.items() if file not in pieces]
+    if not pictures:
+        raise Failure(f"{folder} holds no picture ({', '.join(sorted(PICTURES))}): name a folder that does.")
+    return pictures
 
 
 def _of(folder: Path, kind: Kind) -> list[Picture]:
@@ -186,27 +187,25 @@ def _labelled(labels: Path, kind: Kind) -> list[Picture]:
         lines = labels.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise Failure(f"{labels} is not UTF-8: save it as UTF-8, with a tab between columns.") from None
+
+    def wrong(number: int, what: str) -> Failure:
+        return Failure(f"{labels}: line {number} {what}; write: file, tab, right answer, without a heading.")
+
     pictures: dict[Path, tuple[int, Picture]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-
-        def wrong(what: str, line: int = number) -> Failure:
-            return Failure(
-                f"{labels}: line {line} {what}; write: file, tab, right answer, without a heading."
-            )
-
         name, *rest = line.split("\t")
         if not rest:
-            raise wrong("has no tab and right answer")
+            raise wrong(number, "has no tab and right answer")
         if not (labels.parent / name).is_file():
-            raise wrong(f"names {name}, which is not there")
+            raise wrong(number, f"names {name}, which is not there")
         picture = _picture(labels.parent / name, [each.strip() for each in rest], kind)
         if picture.piece is not None and not picture.piece.is_file():
-            raise wrong(f"names the piece {picture.piece.name}, which is not there")
+            raise wrong(number, f"names the piece {picture.piece.name}, which is not there")
         first, other = pictures.setdefault(picture.file.resolve(), (number, picture))
         if other != picture:
-            raise wrong(f"has another answer to {name} than line {first}")
+            raise wrong(number, f"has another answer to {name} than line {first}")
     if not pictures:
         raise Failure(f"{labels} names no picture: write file, tab, right answer on each line, or remove it.")
     return [picture for _, picture in pictures.values()]
@@ -276,22 +275,18 @@ def judge(answer: Answer, want: str | None) -> bool | None:
         return None
     match answer:
         case ArithmeticAnswer(text=text):
-            results = _numbers(want, 1, "a sum", "its result, a number")
-            if len(results) != 1:
-                raise Failure(f"{want!r} is no right answer of a sum: write its result, a number.")
-            return results == [(float(text),)]
+            return float(text) == _number(want, "a sum", "its result, a number")
         case SliderAnswer(box=(x, *_)):
-            edges = _numbers(want, 1, "a slider", "the gap's left edge in pixels")
-            if len(edges) != 1 or edges[0][0] < 0:
-                raise Failure(
-                    f"{want!r} is no right answer of a slider: write the gap's left edge in pixels."
-                )
-            return abs(x - edges[0][0]) <= NEAR_PX
+            kind, what = "a slider", "the gap's left edge in pixels"
+            edge = _number(want, kind, what)
+            if edge < 0:
+                raise _impossible(want, kind, what)
+            return abs(x - edge) <= NEAR_PX
         case ClickAnswer(point=tuple() as point, points=points):
             what = "x and y in pixels, of each point"
             wanted, said = _numbers(want, 2, "a click", what), points or (point,)
             if not wanted or all(0 < max(each) <= 1 for each in wanted):
-                raise Failure(f"{want!r} is no right answer of a click: write {what}.")
+                raise _impossible(want, "a click", what)
             return len(said) == len(wanted) and any(
                 all(math.dist(one, other) <= NEAR_POINT_PX for one, other in zip(said, order, strict=True))
                 for order in itertools.permutations(wanted)
@@ -309,8 +304,20 @@ def _places(want: str, size: int, kind: str, what: str) -> set[int]:
     what = f"{what}, from 0 to {size - 1}, or none"
     places = {each for (each,) in _numbers("" if want.lower() == NONE else want, 1, kind, what)}
     if not places <= set(range(size)):
-        raise Failure(f"{want!r} is no right answer of {kind}: write {what}.")
+        raise _impossible(want, kind, what)
     return {int(each) for each in places}
+
+
+def _impossible(want: str, kind: str, what: str) -> Failure:
+    return Failure(f"{want!r} is no right answer of {kind}: write {what}.")
+
+
+def _number(want: str, kind: str, what: str) -> float:
+    """The one number that is written there."""
+    numbers = _numbers(want, 1, kind, what)
+    if len(numbers) != 1:
+        raise _impossible(want, kind, what)
+    return numbers[0][0]
 
 
 def _numbers(want: str, size: int, kind: str, what: str) -> list[tuple[float, ...]]:
@@ -321,7 +328,7 @@ def _numbers(want: str, size: int, kind: str, what: str) -> list[tuple[float, ..
             raise ValueError
         return list(zip(*[iter(numbers)] * size, strict=True))
     except ValueError:
-        raise Failure(f"{want!r} is no right answer of {kind}: write {what}.") from None
+        raise _impossible(want, kind, what) from None
 
 
 def interval(right: float, n: int) -> tuple[float, float]:

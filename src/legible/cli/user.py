@@ -157,7 +157,7 @@ def set_rate(
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Set how often the keys of an account may call. A higher rate of one of its keys, or none, is lost."""
+    """Set how often the keys of an account may call. A key's own rate over it is reset."""
     changed(
         email,
         data,

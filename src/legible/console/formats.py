@@ -13,16 +13,8 @@ from legible.money import MICROS, parse_yuan
 
 # A comma groups thousands: in "0,5" it is somebody's decimal mark.
 TYPED = re.compile(r"(\d*|\d{1,3}(,\d{3})+)(\.\d*)?")
-
-
 WHOLE = re.compile(r"\d+|\d{1,3}(,\d{3})+", re.ASCII)
 FULL_WIDTH = str.maketrans("０１２３４５６７８９，", "0123456789,")
-
-
-def parse_whole(text: str) -> int | None:
-    """A whole number as people write it, full-width digits and separators of thousands too; else None."""
-    plain = text.strip().translate(FULL_WIDTH)
-    return int(plain.replace(",", "")) if len(plain) <= 18 and WHOLE.fullmatch(plain) else None
 
 
 def money(micros: int | None) -> str:
@@ -41,6 +33,12 @@ def parse_money(text: str) -> int | None:
     if not TYPED.fullmatch(amount):
         return None
     return parse_yuan(amount.replace(",", ""), least_micros=0)
+
+
+def parse_whole(text: str) -> int | None:
+    """A whole number as people write it, full-width digits and separators of thousands too; else None."""
+    plain = text.strip().translate(FULL_WIDTH)
+    return int(plain.replace(",", "")) if len(plain) <= 18 and WHOLE.fullmatch(plain) else None
 
 
 @cache
